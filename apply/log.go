@@ -19,26 +19,16 @@ type Log interface {
 	Tail(ctx context.Context) (change.Tail, error)
 }
 
-// FrameReader yields frames in order, checked: seq dense, chain of hashes
-// unbroken, epoch the same.
-type FrameReader interface {
-	// Next blocks for the next frame. change.ErrNeedsCopy when the chain is broken.
-	Next(ctx context.Context) (*change.Frame, error)
-	// Ready reports whether Next would return without waiting.
-	Ready() bool
-	Close()
-}
+// FrameReader yields frames in order, checked.
+type FrameReader = change.FrameReader
 
 // Fence proves that the window contains every local transaction committed before
 // the locks of a group were taken. Capture implements it (in the same process, or
 // asked over the bus).
 type Fence interface {
-	// Fence raises capture's clock to at least hlc, waits until capture has read its
-	// log up to p, and returns once the window holds every local transaction
-	// committed at or before p. durable asks that the raised clock be remembered
-	// across a restart before it returns.
-	Fence(ctx context.Context, p change.Position, hlc uint64, durable bool) error
-	// Lag is how far capture is behind its log, in time; apply waits without locks
-	// while it is large.
-	Lag() (seconds float64)
+	// Fence waits until capture has read its log up to p, and returns once the window
+	// holds every local transaction committed at or before p. When raise is not 0,
+	// every local transaction that is read later has a greater HLC than raise, across
+	// restarts too.
+	Fence(ctx context.Context, p change.Position, raise uint64) error
 }

@@ -24,7 +24,4 @@ type Publisher interface {
 }
 
 // Ack is the promise of a published frame.
-type Ack interface {
-	// Wait blocks until the frame is stored durably, as Release needs it, or failed.
-	Wait(ctx context.Context) error
-}
+type Ack = change.Ack
