@@ -1,0 +1,253 @@
+package conflict
+
+import "github.com/concord-db/concord/internal/change"
+
+// Decision is what should become of a key for the writes of one origin that
+// arrived on it.
+type Decision struct {
+	// Known: the last write knew of everything here; it is applied as it is. When
+	// false, Keep, State and Partial tell what the fold makes of the row.
+	Known bool
+	// Keep: the row stays as it is.
+	Keep bool
+	// State is the row to bring about; nil: no row. Only when neither Known nor Keep.
+	State []change.Value
+	// Partial: State lacks a value that some other write may have changed; the row
+	// cannot be made without guessing.
+	Partial bool
+	// Met are the true conflicts: pairs of writes that did not know each other.
+	Met []Meeting
+}
+
+// Meeting is a pair of writes on one key of which neither knew the other: one that
+// arrived and the greatest one here among those.
+type Meeting struct {
+	Arrived *Write
+	Here    *Write // Image is nil when the window keeps versions only
+}
+
+// Decide tells what becomes of key k of table when the writes es arrive: the net
+// writes, one per transaction, of consecutive transactions of one origin, in
+// order. final is the image after the last of them, with the values that earlier
+// ones carry filled in. It changes nothing.
+func (w *Window) Decide(table *change.Table, k Key, es []*Write, final []change.Value) Decision {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	tt := w.traffic(table)
+	if tt.versionsOnly {
+		return w.decideLatest(tt, k, es, final)
+	}
+	return w.decideList(tt, k, es)
+}
+
+// decideLatest: the fold of last_write_wins is the greatest version.
+func (w *Window) decideLatest(tt *tableTraffic, k Key, es []*Write, final []change.Value) Decision {
+	d := Decision{Known: true, State: final}
+	last := es[len(es)-1]
+	origin := last.Tx.Origin
+	unchanged := ^uint64(0)
+	consider := func(tx *Tx, op change.Op, mask uint64) {
+		if tx.Origin == origin {
+			return
+		}
+		for i := len(es) - 1; i >= 0; i-- {
+			e := es[i]
+			if e.Tx.Saw(tx) {
+				continue
+			}
+			if i == len(es)-1 {
+				d.Known = false
+				unchanged &= mask
+				if e.Tx.Version().Less(tx.Version()) {
+					d.Keep = true
+				}
+			}
+			if !tx.Saw(e.Tx) {
+				d.Met = meet(d.Met, e, &Write{Tx: tx, Op: op})
+			}
+			return
+		}
+	}
+	w.latest.each(k, func(l *latest) { consider(l.tx, l.op, l.unchanged) })
+	for _, b := range w.bulk {
+		if op := b.op(k); op != 0 {
+			consider(b.tx, op, 0)
+		}
+	}
+	for _, t := range tt.truncates {
+		consider(t, change.Delete, 0)
+	}
+	if !d.Known && !d.Keep && last.Op != change.Delete {
+		lacking := Write{Op: change.Update, Image: final}
+		d.Partial = lacking.unchangedMask()&^unchanged != 0
+	}
+	return d
+}
+
+// meet keeps, of several meetings, the one with the greatest write here.
+func meet(met []Meeting, arrived, here *Write) []Meeting {
+	if len(met) == 0 {
+		return append(met, Meeting{Arrived: arrived, Here: here})
+	}
+	if m := &met[0]; m.Here.Tx.Version().Less(here.Tx.Version()) {
+		m.Arrived, m.Here = arrived, here
+	}
+	return met
+}
+
+// decideList folds the key's list with the arrived writes in it.
+func (w *Window) decideList(tt *tableTraffic, k Key, es []*Write) Decision {
+	d := Decision{Known: true}
+	writes, base := w.listWith(tt, k)
+	last := es[len(es)-1]
+	for _, h := range writes {
+		if !last.Tx.Saw(h.Tx) && h.Tx.Version() != last.Tx.Version() {
+			d.Known = false
+		}
+		for i := len(es) - 1; i >= 0; i-- {
+			if e := es[i]; !e.Tx.Saw(h.Tx) && !h.Tx.Saw(e.Tx) && e.Tx.Origin != h.Tx.Origin {
+				d.Met = meet(d.Met, e, h)
+				break
+			}
+		}
+	}
+	if d.Known {
+		d.State = last.Image
+		return d
+	}
+	at := -1
+	for _, e := range es {
+		writes, at = place(writes, e)
+	}
+	p := w.policy(last.Table)
+	d.State = w.rules.Fold(p, base, writes, at)
+	d.Partial = lacks(d.State)
+	return d
+}
+
+// listWith returns a copy of the key's list with the table's truncates in it as
+// deletes, and its base.
+func (w *Window) listWith(tt *tableTraffic, k Key) (writes []*Write, base []change.Value) {
+	if l := w.lists[k]; l != nil {
+		writes, base = append(writes, l.writes...), l.base
+	}
+	for _, t := range tt.truncates {
+		writes, _ = place(writes, &Write{Tx: t, Op: change.Delete})
+	}
+	return writes, base
+}
+
+func lacks(image []change.Value) bool {
+	for i := range image {
+		if image[i].State == change.Unchanged {
+			return true
+		}
+	}
+	return false
+}
+
+// State folds the key's list as it stands: the row as it must be, nil for none. ok
+// is false when the key has no list, or its fold is not determined by it (the
+// first write's missing values).
+func (w *Window) State(table *change.Table, k Key) (state []change.Value, ok bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	tt := w.traffic(table)
+	if tt.versionsOnly {
+		return nil, false
+	}
+	writes, base := w.listWith(tt, k)
+	if len(writes) == 0 {
+		return nil, false
+	}
+	state = w.rules.Fold(w.policy(table), base, writes, -1)
+	return state, !lacks(state)
+}
+
+// Applied adds the writes of a peer on key k, just before their target transaction
+// commits or right after, while the key is still reserved by the caller. locked
+// says that the target row was locked when they were written: every local write
+// that follows has then seen them.
+func (w *Window) Applied(table *change.Table, k Key, es []*Write, locked bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	tt := w.traffic(table)
+	last := es[len(es)-1]
+	tt.note(last.Tx)
+	if tt.versionsOnly {
+		if w.onlySelfIsLeft(last.Tx.Origin) && locked {
+			return
+		}
+		for _, e := range es {
+			w.latest.put(k, e)
+		}
+		return
+	}
+	if w.lists[k] == nil && len(tt.truncates) == 0 && w.onlySelfIsLeft(last.Tx.Origin) && locked {
+		return
+	}
+	for _, e := range es {
+		w.insert(k, e)
+	}
+}
+
+// onlySelfIsLeft reports whether no peer other than origin exists.
+func (w *Window) onlySelfIsLeft(origin change.Site) bool {
+	for _, p := range w.peers {
+		if p != origin {
+			return false
+		}
+	}
+	return true
+}
+
+// TruncateApplied adds a peer's truncate.
+func (w *Window) TruncateApplied(table *change.Table, e *Tx) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	tt := w.traffic(table)
+	tt.note(e)
+	if w.everyoneSaw(e) {
+		return
+	}
+	w.addTruncate(e, tt, table)
+}
+
+// TruncateKeeps tells what a truncate by e makes of the row with key k: keep it as
+// it is, or, under a policy with images, which state to bring about (nil: remove).
+func (w *Window) TruncateKeeps(table *change.Table, k Key, e *Tx) Decision {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	tt := w.traffic(table)
+	es := []*Write{{Tx: e, Op: change.Delete, Table: table}}
+	if tt.versionsOnly {
+		return w.decideLatest(tt, k, es, nil)
+	}
+	return w.decideList(tt, k, es)
+}
+
+// Dirty lists the keys of tables under a policy with images whose list holds a
+// local write that an applied one follows or precedes unknown to it, so that the
+// row may differ from the fold: to be settled again after a restart, or when a
+// local write reached the log between a fence and the commit that followed it.
+func (w *Window) Dirty(f func(table *change.Table, k Key, keyImage []change.Value)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for k, l := range w.lists {
+		var image []change.Value
+		mixed := false
+		for i, a := range l.writes {
+			if a.Image != nil {
+				image = a.Image
+			}
+			for _, b := range l.writes[i+1:] {
+				if !b.Tx.Saw(a.Tx) && !a.Tx.Saw(b.Tx) {
+					mixed = true
+				}
+			}
+		}
+		if mixed && image != nil {
+			f(l.table, k, image)
+		}
+	}
+}

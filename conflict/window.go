@@ -1,0 +1,351 @@
+package conflict
+
+import (
+	"sync"
+
+	"github.com/concord-db/concord/internal/change"
+)
+
+// Rules are the two decisions of a Window that its correctness hangs on. They are
+// fields so that the simulation can break them and prove that it notices.
+type Rules struct {
+	// Fold makes a row of base and the writes of a list in version order. arrived is
+	// the index of the write that has just come, or -1.
+	Fold func(p Policy, base []change.Value, writes []*Write, arrived int) []change.Value
+	// Cut returns how many writes at the front of a list may be folded away, given
+	// which of them every site is known to have seen.
+	Cut func(writes []*Write, everyoneSaw func(*Write) bool) int
+}
+
+// DefaultRules returns the rules as designed.
+func DefaultRules() Rules {
+	return Rules{
+		Fold: func(p Policy, base []change.Value, writes []*Write, _ int) []change.Value {
+			return Fold(p, base, writes)
+		},
+		Cut: Cut,
+	}
+}
+
+// Cut is the longest prefix of which every site is known to have seen each write,
+// and which every later write of the list saw whole.
+func Cut(writes []*Write, everyoneSaw func(*Write) bool) int {
+	n := 0
+	for j := 1; j <= len(writes) && everyoneSaw(writes[j-1]); j++ {
+		if laterSawPrefix(writes, j) {
+			n = j
+		}
+	}
+	return n
+}
+
+func laterSawPrefix(writes []*Write, j int) bool {
+	for _, later := range writes[j:] {
+		for _, w := range writes[:j] {
+			if !later.Tx.Saw(w.Tx) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// WindowOptions configure a Window.
+type WindowOptions struct {
+	Self  change.Site
+	Peers []change.Site // all other sites of the cluster
+	// Policy returns the policy of a table, by its shape.
+	Policy func(*change.Table) Policy
+	Rules  Rules // zero: DefaultRules
+}
+
+// Window holds, by key, the writes that some site may not have seen yet. It is
+// fed with local transactions as capture reads them and with the writes of peers
+// as apply commits them, and rebuilt after a restart from the site's own copies of
+// the streams. All methods may be called concurrently.
+type Window struct {
+	self   change.Site
+	peers  []change.Site
+	policy func(*change.Table) Policy
+	rules  Rules
+
+	mu sync.Mutex
+	// seen[p][o]: the last seq of origin o that site p is known to have seen: peers
+	// by the latest transaction settled from them, self by the marks capture read.
+	seen      map[change.Site]change.Seen
+	localSeq  uint64 // last local transaction added whole
+	localHLC  uint64
+	version   uint64 // counts everything that could change a decision
+	latest    latestSet
+	bulk      []*bulk
+	lists     map[Key]*list
+	tables    map[string]*tableTraffic
+	lastTable *change.Table // cache of the lookup in tables
+	lastTT    *tableTraffic
+	buf       []byte
+}
+
+// list is the writes in flight on one key of a table whose policy needs images.
+type list struct {
+	table  *change.Table
+	base   []change.Value // the row before writes[0]; meaningful when based
+	based  bool
+	writes []*Write // version order
+}
+
+// NewWindow returns an empty window.
+func NewWindow(o WindowOptions) *Window {
+	if o.Rules.Fold == nil {
+		o.Rules = DefaultRules()
+	}
+	w := &Window{
+		self: o.Self, peers: o.Peers, policy: o.Policy, rules: o.Rules,
+		seen:   map[change.Site]change.Seen{},
+		lists:  map[Key]*list{},
+		tables: map[string]*tableTraffic{},
+	}
+	w.latest.init()
+	for _, p := range append([]change.Site{o.Self}, o.Peers...) {
+		w.seen[p] = change.Seen{}
+	}
+	return w
+}
+
+// AddLocal adds a local transaction, or one part of one, as capture reads it.
+// Repeating one already added is harmless.
+func (w *Window) AddLocal(t *change.Transaction) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if t.Seq <= w.localSeq {
+		return
+	}
+	w.version++
+	tx := TxOf(t)
+	for k, v := range t.Seen {
+		w.raiseSeen(w.self, k, v)
+	}
+	if t.More || t.Part > 0 {
+		w.addBulk(tx, t.Rows)
+	} else {
+		w.addRows(tx, t.Rows)
+	}
+	if !t.More {
+		w.localSeq, w.localHLC = t.Seq, t.HLC
+		w.compactSome(2)
+	}
+}
+
+// addRows adds each row change of a transaction as a write of its key; later ones
+// of the same key replace earlier ones by their net effect.
+func (w *Window) addRows(tx *Tx, rows []change.Row) {
+	for i := range rows {
+		r := &rows[i]
+		tt := w.traffic(r.Table)
+		tt.note(tx)
+		switch {
+		case r.Op == change.Truncate:
+			w.addTruncate(tx, tt, r.Table)
+		case r.MovesKey():
+			w.addKeyWrite(tx, tt, r.Table, change.Delete, r.Old, nil)
+			w.addKeyWrite(tx, tt, r.Table, change.Insert, r.New, r.New)
+		default:
+			w.addKeyWrite(tx, tt, r.Table, r.Op, r.Key(), r.New)
+		}
+	}
+}
+
+func (w *Window) addKeyWrite(tx *Tx, tt *tableTraffic, t *change.Table, op change.Op, keyImage, image []change.Value) {
+	var k Key
+	k, w.buf = KeyOf(t, keyImage, w.buf)
+	if tt.versionsOnly {
+		wr := Write{Tx: tx, Op: op, Image: image, Table: t}
+		w.latest.put(k, &wr)
+		return
+	}
+	w.insert(k, &Write{Tx: tx, Op: op, Image: image, Table: t})
+}
+
+// insert puts a write into its key's list at its version, as the net effect when
+// the same transaction is there already, and returns the list and its index.
+func (w *Window) insert(k Key, wr *Write) (*list, int) {
+	l := w.lists[k]
+	if l == nil {
+		l = &list{table: wr.Table}
+		w.lists[k] = l
+	}
+	l.table = wr.Table
+	var at int
+	l.writes, at = place(l.writes, wr)
+	return l, at
+}
+
+// place puts wr into writes, which are in version order, and returns its index.
+func place(writes []*Write, wr *Write) ([]*Write, int) {
+	at := len(writes)
+	for at > 0 && wr.Tx.Version().Less(writes[at-1].Tx.Version()) {
+		at--
+	}
+	if at > 0 && writes[at-1].Tx.Version() == wr.Tx.Version() {
+		prev := writes[at-1]
+		op, image := Net(prev.Op, prev.Image, wr.Op, wr.Image)
+		writes[at-1] = &Write{Tx: wr.Tx, Op: op, Image: image, Table: wr.Table}
+		return writes, at - 1
+	}
+	writes = append(writes, nil)
+	copy(writes[at+1:], writes[at:])
+	writes[at] = wr
+	return writes, at
+}
+
+// SelfSaw notes that capture here has read the mark of origin's transactions up to
+// seq: every later local write carries it.
+func (w *Window) SelfSaw(origin change.Site, seq uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.raiseSeen(w.self, origin, seq)
+}
+
+// Settled notes that peer's transaction seq, which carries seen, and everything
+// before it has been settled here, in order. Heartbeats count.
+func (w *Window) Settled(peer change.Site, seq uint64, seen change.Seen) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for o, n := range seen {
+		w.raiseSeen(peer, o, n)
+	}
+	w.raiseSeen(peer, peer, seq)
+	w.compactSome(64)
+}
+
+func (w *Window) raiseSeen(site, origin change.Site, seq uint64) {
+	s := w.seen[site]
+	if s == nil {
+		s = change.Seen{}
+		w.seen[site] = s
+	}
+	if s[origin] < seq {
+		s[origin] = seq
+	}
+}
+
+// everyoneSaw reports whether every site but its origin is known to have seen it.
+func (w *Window) everyoneSaw(tx *Tx) bool { return tx.Seq <= w.bound(tx.Origin) }
+
+// bound is the greatest seq of origin that every other site is known to have seen.
+func (w *Window) bound(origin change.Site) uint64 {
+	low := ^uint64(0)
+	for _, p := range w.peers {
+		if p != origin {
+			low = min(low, w.seen[p][origin])
+		}
+	}
+	if origin != w.self {
+		low = min(low, w.seen[w.self][origin])
+	}
+	return low
+}
+
+// Low returns the greatest seq of origin of which the window holds nothing at or
+// before: the site's copy of origin's stream may be trimmed up to there as far as
+// the window is concerned.
+func (w *Window) Low(origin change.Site) uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	low := w.bound(origin)
+	for _, l := range w.lists {
+		for _, wr := range l.writes {
+			if wr.Tx.Origin == origin && wr.Tx.Seq <= low {
+				low = wr.Tx.Seq - 1
+			}
+		}
+	}
+	for _, tt := range w.tables {
+		for _, t := range tt.truncates {
+			if t.Origin == origin && t.Seq <= low {
+				low = t.Seq - 1
+			}
+		}
+	}
+	return low
+}
+
+// LocalSeq is the last local transaction that the window holds whole.
+func (w *Window) LocalSeq() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.localSeq
+}
+
+// StartLocal sets where the feeding of local transactions begins: everything up to
+// seq has been seen by everyone. Called once, on an empty window.
+func (w *Window) StartLocal(seq uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.localSeq = max(w.localSeq, seq)
+}
+
+// Version changes whenever a Decide might answer otherwise than before.
+func (w *Window) Version() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.version
+}
+
+// Size returns how many keys and writes the window holds.
+func (w *Window) Size() (keys, writes int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	keys, writes = len(w.lists)+w.latest.len(), w.latest.len()
+	for _, l := range w.lists {
+		writes += len(l.writes)
+	}
+	for _, b := range w.bulk {
+		keys += b.len()
+		writes += b.len()
+	}
+	return keys, writes
+}
+
+// compactSome drops what everyone has seen: all expired versions, and up to n
+// lists (lists are few: keys in flight under a policy with images).
+func (w *Window) compactSome(n int) {
+	w.latest.expire(w.bound)
+	kept := w.bulk[:0]
+	for _, b := range w.bulk {
+		if !w.everyoneSaw(b.tx) {
+			kept = append(kept, b)
+		}
+	}
+	clear(w.bulk[len(kept):])
+	w.bulk = kept
+	for k, l := range w.lists {
+		if n--; n < 0 {
+			break
+		}
+		w.compactList(k, l)
+	}
+	for _, tt := range w.tables {
+		w.expireTruncates(tt)
+	}
+}
+
+func (w *Window) compactList(k Key, l *list) {
+	n := w.rules.Cut(l.writes, func(wr *Write) bool { return w.everyoneSaw(wr.Tx) })
+	if n == 0 {
+		return
+	}
+	l.base = w.rules.Fold(w.policy(l.table), l.base, l.writes[:n], -1)
+	l.based = true
+	l.writes = append([]*Write(nil), l.writes[n:]...)
+	if len(l.writes) == 0 {
+		delete(w.lists, k)
+	}
+}
+
+// Compact drops everything that may go. Tests call it; production does a little at
+// a time.
+func (w *Window) Compact() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.compactSome(len(w.lists) + 1)
+}

@@ -1,0 +1,90 @@
+package conflict
+
+import "github.com/concord-db/concord/internal/change"
+
+// Tx identifies the transaction a write belongs to. One value is shared by all
+// writes of a transaction and never changed.
+type Tx struct {
+	Origin change.Site
+	Seq    uint64
+	HLC    uint64
+	Seen   change.Seen
+}
+
+// TxOf returns the identity of t.
+func TxOf(t *change.Transaction) *Tx {
+	return &Tx{Origin: t.Origin, Seq: t.Seq, HLC: t.HLC, Seen: t.Seen}
+}
+
+// Version returns the version of the transaction's writes.
+func (t *Tx) Version() change.Version { return change.Version{HLC: t.HLC, Origin: t.Origin} }
+
+// Saw reports whether t knew of o when it committed.
+func (t *Tx) Saw(o *Tx) bool {
+	if o.Origin == t.Origin {
+		return o.Seq < t.Seq
+	}
+	return t.Seen[o.Origin] >= o.Seq
+}
+
+// Write is the net effect of one transaction on one key.
+type Write struct {
+	Tx *Tx
+	Op change.Op // Insert, Update or Delete
+	// Image after the write in Table's shape; nil for Delete. Unchanged values are
+	// those the log left out.
+	Image []change.Value
+	Table *change.Table
+}
+
+// unchangedMask has a bit set for each of the first 64 columns that the image does
+// not carry; columns beyond count as carried, so that nothing is guessed.
+func (w *Write) unchangedMask() uint64 {
+	if w.Op != change.Update {
+		return 0
+	}
+	var m uint64
+	for i := range w.Image {
+		if i == 64 {
+			break
+		}
+		if w.Image[i].State == change.Unchanged {
+			m |= 1 << i
+		}
+	}
+	return m
+}
+
+// Net folds the row changes of one transaction on one key, in log order, into one
+// write: op and image of before are those so far (op 0: nothing yet).
+func Net(op change.Op, image []change.Value, next change.Op, nextImage []change.Value) (change.Op, []change.Value) {
+	switch {
+	case op == 0:
+		return next, nextImage
+	case next == change.Delete:
+		return change.Delete, nil
+	case op == change.Delete: // gone and there again: the row existed before
+		return change.Update, nextImage
+	default: // insert or update, then update
+		return op, Overlay(image, nextImage)
+	}
+}
+
+// Overlay returns next with the values it lacks taken from under. Neither is
+// changed; next itself is returned when it lacks none. A nil under gives next.
+func Overlay(under, next []change.Value) []change.Value {
+	var out []change.Value
+	for i := range next {
+		if next[i].State != change.Unchanged || i >= len(under) || under[i].State == change.Unchanged {
+			continue
+		}
+		if out == nil {
+			out = append([]change.Value(nil), next...)
+		}
+		out[i] = under[i]
+	}
+	if out == nil {
+		return next
+	}
+	return out
+}
