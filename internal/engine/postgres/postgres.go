@@ -1,0 +1,176 @@
+package postgres
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/concord-db/concord/internal/change"
+)
+
+// Options say what a DB is for. Site and Cluster are required.
+type Options struct {
+	Site    change.Site
+	Cluster string
+	// Peers are the other sites; init prepares checkpoints and origins for them.
+	Peers []change.Site
+	// Logger is where notices go; nil discards them.
+	Logger *slog.Logger
+	// Tables reports whether the table "schema.name" is published from here. Nil
+	// means every table. The control schema is never asked for.
+	Tables func(schemaTable string) bool
+	// PartBytes is the size of logged text above which a transaction is returned in
+	// parts. 0 means 512 KiB.
+	PartBytes int
+	// ServerFilter says whether the server drops replicated rows itself (16 and
+	// later). It is on where it can be; DisableServerFilter uses the way of server 15
+	// everywhere: the checkpoint row must then be the first row of a transaction.
+	DisableServerFilter bool
+}
+
+// DB is one PostgreSQL database: its log (capture.Source, capture.Beater) and its
+// tables (apply.Target). It holds no connection of its own; each part opens what
+// it needs. All methods may be called concurrently.
+type DB struct {
+	dsn  string
+	opts Options
+	log  *slog.Logger
+}
+
+// New returns the database at dsn (a URL or keyword string). It connects nothing.
+func New(dsn string, opts Options) *DB {
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opts.PartBytes <= 0 {
+		opts.PartBytes = 512 << 10
+	}
+	return &DB{dsn: dsn, opts: opts, log: opts.Logger.With("site", string(opts.Site))}
+}
+
+// role names what a connection is for; it is the last part of application_name
+// and decides its timeouts.
+type role string
+
+const (
+	roleCapture   role = "capture"   // catalogue questions of the capture half
+	roleReader    role = "reader"    // the walsender
+	roleHeartbeat role = "heartbeat" // the heartbeat row
+	roleApply     role = "apply"     // target transactions
+	roleFence     role = "fence"     // flushing and asking for log positions
+	roleLease     role = "lease"     // the advisory lock of one origin
+	roleAdmin     role = "admin"     // init, doctor, status
+)
+
+// sessionSettings are fixed for every connection, the walsender included, so that
+// text means the same at every site whatever a role or database has set. They are
+// sent in the startup packet: no round trip, and no moment without them.
+var sessionSettings = map[string]string{
+	"client_encoding":                     "UTF8",
+	"datestyle":                           "ISO, YMD",
+	"intervalstyle":                       "postgres",
+	"timezone":                            "UTC",
+	"extra_float_digits":                  "1",
+	"bytea_output":                        "hex",
+	"lc_monetary":                         "C",
+	"xmloption":                           "content",
+	"search_path":                         "",
+	"standard_conforming_strings":         "on",
+	"array_nulls":                         "on",
+	"quote_all_identifiers":               "off",
+	"row_security":                        "off", // fail instead of filtering silently
+	"default_transaction_isolation":       "read committed",
+	"default_transaction_read_only":       "off", // a fenced site is still written by its agents
+	"default_transaction_deferrable":      "off",
+	"statement_timeout":                   "0",
+	"idle_in_transaction_session_timeout": "0",
+	"client_min_messages":                 "warning",
+}
+
+// lockTimeouts bound how long each kind of session waits for a lock of an
+// application. Applications come first; apply sets a shorter one of its own.
+var lockTimeouts = map[role]string{
+	roleApply:     "1s",
+	roleHeartbeat: "2s",
+}
+
+// config parses the dsn for one connection.
+func (db *DB) config(r role) (*pgx.ConnConfig, error) {
+	cfg, err := pgx.ParseConfig(db.dsn)
+	if err != nil {
+		// pgconn has removed the password from the text of this error.
+		return nil, fmt.Errorf("reading the dsn: %w", err)
+	}
+	for k, v := range sessionSettings {
+		cfg.RuntimeParams[k] = v
+	}
+	timeout := lockTimeouts[r]
+	if timeout == "" {
+		timeout = "10s"
+	}
+	cfg.RuntimeParams["lock_timeout"] = timeout
+	cfg.RuntimeParams["application_name"] = fmt.Sprintf("concord/%s/%s", db.opts.Site, r)
+	if cfg.ConnectTimeout == 0 || cfg.ConnectTimeout > 10*time.Second {
+		cfg.ConnectTimeout = 10 * time.Second
+	}
+	cfg.DialFunc = (&net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
+		Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 4,
+	}}).DialContext
+	return cfg, nil
+}
+
+// connect opens an ordinary session. The caller closes it.
+func (db *DB) connect(ctx context.Context, r role) (*pgx.Conn, error) {
+	cfg, err := db.config(r)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return nil, connectError(err)
+	}
+	return conn, nil
+}
+
+// connectReplication opens a walsender session for the same database: SQL by the
+// simple protocol and the replication commands. The caller closes it.
+func (db *DB) connectReplication(ctx context.Context) (*pgconn.PgConn, error) {
+	cfg, err := db.config(roleReader)
+	if err != nil {
+		return nil, err
+	}
+	cfg.RuntimeParams["replication"] = "database"
+	// A large read buffer: one system call for hundreds of small messages.
+	cfg.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+		return pgproto3.NewFrontend(bufio.NewReaderSize(r, 256<<10), w)
+	}
+	conn, err := pgconn.ConnectConfig(ctx, &cfg.Config)
+	if err != nil {
+		return nil, connectError(err)
+	}
+	return conn, nil
+}
+
+// connectError explains a failed connection. What a person must put right is
+// change.ErrRefused; everything else may be retried.
+func connectError(err error) error {
+	var pe *pgconn.PgError
+	if errors.As(err, &pe) {
+		switch pe.Code {
+		case "28000", "28P01": // no pg_hba.conf entry, role, or password
+			return fmt.Errorf("connecting: %w: %w; check the role, its password and pg_hba.conf", change.ErrRefused, err)
+		case "3D000":
+			return fmt.Errorf("connecting: %w: %w", change.ErrRefused, err)
+		}
+	}
+	return fmt.Errorf("connecting: %w", err)
+}
