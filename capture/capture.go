@@ -29,6 +29,9 @@ type Options struct {
 	// Window is fed before a transaction is published; nil when apply runs in
 	// another process and reads the site's stream instead.
 	Window Window
+	// Feed brings the window up to the given seq from the own stream, when another
+	// agent of this site has published since the window was built. nil with Window.
+	Feed   func(ctx context.Context, seq uint64) error
 	Beater Beater // nil: no heartbeats (tests)
 
 	FrameBytes   int           // cut frames at about this size; 256 KiB
@@ -213,6 +216,11 @@ func (a *Agent) session(ctx context.Context) (err error) {
 	r, err := a.source.Open(ctx, tail.Position)
 	if err != nil {
 		return fmt.Errorf("opening the log: %w", err)
+	}
+	if a.o.Feed != nil && tail.Seq > 0 {
+		if err := a.o.Feed(ctx, tail.Seq); err != nil {
+			return errors.Join(fmt.Errorf("feeding the window from the own stream: %w", err), r.Close(ctx))
+		}
 	}
 	q := newQueue(NewStamper(a.o.Site, a.o.Epoch, tail), tail.Clock, a.source.Compare)
 	q.processed = tail.Position

@@ -251,3 +251,56 @@ func (w *Window) Dirty(f func(table *change.Table, k Key, keyImage []change.Valu
 		}
 	}
 }
+
+// KeepsApplied reports whether an applied write of origin has to be entered at all:
+// with two sites and a locked row every later write here has seen it. (Lists ask
+// Applied in any case.)
+func (w *Window) KeepsApplied(origin change.Site, locked bool) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !locked || !w.onlySelfIsLeft(origin) || len(w.lists) > 0
+}
+
+// AppliedImage enters a key of a part of a large transaction when its table's
+// policy needs images, and says whether it did; other keys go to AppliedBulk.
+func (w *Window) AppliedImage(table *change.Table, k Key, es []*Write) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	tt := w.traffic(table)
+	if tt.versionsOnly {
+		return false
+	}
+	for _, e := range es {
+		tt.note(e.Tx)
+		w.insert(k, e)
+	}
+	return true
+}
+
+// AppliedBulk enters keys of a part of a large transaction under last_write_wins.
+// It takes ownership of keys.
+func (w *Window) AppliedBulk(table *change.Table, tx *Tx, op change.Op, keys []Key) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.traffic(table).note(tx)
+	w.bulkOf(tx).add(op, keys)
+}
+
+// Forget takes back the keys of a large transaction that was not committed.
+func (w *Window) Forget(tx *Tx) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i, b := range w.bulk {
+		if b.tx.Origin == tx.Origin && b.tx.Seq == tx.Seq {
+			w.bulk = append(w.bulk[:i], w.bulk[i+1:]...)
+			return
+		}
+	}
+}
+
+// SelfHasSeen reports whether capture here has read the mark of origin's seq.
+func (w *Window) SelfHasSeen(origin change.Site, seq uint64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.seen[w.self][origin] >= seq
+}

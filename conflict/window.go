@@ -119,7 +119,9 @@ func (w *Window) AddLocal(t *change.Transaction) {
 	if t.Seq <= w.localSeq {
 		return
 	}
-	w.version++
+	if len(t.Rows) > 0 {
+		w.version++
+	}
 	tx := TxOf(t)
 	for k, v := range t.Seen {
 		w.raiseSeen(w.self, k, v)

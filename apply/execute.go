@@ -1,0 +1,376 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/concord-db/concord/conflict"
+	"github.com/concord-db/concord/internal/change"
+)
+
+// errSurprise: the database or the window did not look as the set path expected.
+// The group is rolled back and goes the settled way.
+var errSurprise = errors.New("not as expected")
+
+// errFenceTimeout: capture did not catch up in time; the locks are given back.
+var errFenceTimeout = fmt.Errorf("%w: the fence timed out (capture is behind or down)", ErrTransient)
+
+// result is what became of a group; it counts only once the group is committed.
+type result struct {
+	applied, kept, merged, parked int // row changes
+	conflicts                     []Conflict
+	parkedChanges                 []Parked
+	unlocked                      map[*keyWork]bool // written or left without holding a row lock
+}
+
+// try is one attempt at one group inside one target transaction.
+type try struct {
+	l   *Link
+	g   *group
+	tx  Tx
+	out result
+}
+
+// fast is the optimistic set path: nothing here that the group does not know,
+// every row as its operation expects it.
+func (t *try) fast(ctx context.Context) error {
+	w := t.l.agent.o.Window
+	version := w.Version()
+	if !t.allKnown(w) {
+		return errSurprise
+	}
+	writes := make([]Write, 0, len(t.g.keys))
+	rows := make([]change.Row, len(t.g.keys))
+	for i, k := range t.g.keys {
+		t.out.applied += k.rows
+		if op := k.op(); op != 0 {
+			rows[i] = change.Row{Table: k.table, Op: op, Old: nil, New: k.final}
+			if op == change.Delete {
+				rows[i].Old = k.image
+			}
+			writes = append(writes, Write{Action: Action(op), Row: &rows[i]})
+		}
+	}
+	missing, err := t.tx.Write(ctx, writes)
+	if err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		return errSurprise
+	}
+	if err := t.hook("written"); err != nil {
+		return err
+	}
+	if err := t.l.raiseFence(ctx, t.tx, t.g, 0); err != nil {
+		return err
+	}
+	if w.Version() != version && !t.allKnown(w) {
+		return errSurprise
+	}
+	return nil
+}
+
+func (t *try) hook(point string) error { return t.l.agent.o.Hook(point) }
+
+// allKnown decides every key and reports whether the group knew of everything.
+func (t *try) allKnown(w *conflict.Window) bool {
+	park := t.l.agent.park
+	any := park.any()
+	for _, k := range t.g.keys {
+		if any && park.blocks(k.table, k.key) {
+			return false
+		}
+		k.decision = w.Decide(k.table, k.key, k.es, k.final)
+		if !k.decision.Known || len(k.decision.Met) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// raiseFence proves that the window holds every local transaction committed before
+// the locks of g were taken.
+func (l *Link) raiseFence(ctx context.Context, tx Tx, g *group, raise uint64) error {
+	if raise == 0 && l.needsNoFence(g) {
+		return nil
+	}
+	began := time.Now()
+	p, err := tx.LogPosition(ctx)
+	if err != nil {
+		return err
+	}
+	err = l.askFence(ctx, p, raise, l.agent.o.FenceTimeout)
+	l.count(func(s *LinkStatus) { s.FenceSeconds = time.Since(began).Seconds() })
+	if err != nil {
+		return err
+	}
+	return l.agent.o.Hook("fenced")
+}
+
+func (l *Link) askFence(ctx context.Context, p change.Position, raise uint64, timeout time.Duration) error {
+	fctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	err := l.agent.fence.Fence(fctx, p, raise)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case fctx.Err() != nil:
+		l.mu.Lock()
+		l.late = p
+		l.mu.Unlock()
+		return errFenceTimeout
+	}
+	return fmt.Errorf("%w: fence: %w", ErrTransient, err)
+}
+
+// waitUnlocked waits, after a fence that timed out, until capture has caught up to
+// where it was asked, before locks are taken again.
+func (l *Link) waitUnlocked(ctx context.Context) error {
+	l.mu.Lock()
+	p := l.late
+	l.mu.Unlock()
+	if p == "" {
+		return nil
+	}
+	if err := l.askFence(ctx, p, 0, 10*l.agent.o.FenceTimeout); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.late = ""
+	l.mu.Unlock()
+	return nil
+}
+
+func (l *Link) needsNoFence(g *group) bool {
+	for t := range g.tables() {
+		if !l.agent.o.OneWay(t, l.from) {
+			return false
+		}
+	}
+	return true
+}
+
+// settled is the exact path for a group that can be written set by set: lock and
+// read every row, fence, decide with everything known, write what was decided.
+func (t *try) settled(ctx context.Context) error {
+	if err := t.lockAndDecide(ctx); err != nil {
+		return err
+	}
+	var writes []Write
+	for _, k := range t.g.keys {
+		writes = t.plan(k, writes)
+	}
+	missing, err := t.tx.Write(ctx, writes)
+	if err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		return errSurprise
+	}
+	return t.hook("written")
+}
+
+// lockAndDecide reads and locks all rows of the group, fences, and decides. A row
+// that is missing cannot be locked: then whatever commits on its key later must be
+// versioned later, which the fence arranges.
+func (t *try) lockAndDecide(ctx context.Context) error {
+	byTable := map[*change.Table][]*keyWork{}
+	var order []*change.Table
+	for _, k := range t.g.keys {
+		if byTable[k.table] == nil {
+			order = append(order, k.table)
+		}
+		byTable[k.table] = append(byTable[k.table], k)
+	}
+	raise := uint64(0)
+	t.out.unlocked = map[*keyWork]bool{}
+	for _, table := range order {
+		works := byTable[table]
+		images := make([][]change.Value, len(works))
+		for i, k := range works {
+			images[i] = k.image
+		}
+		current, err := t.tx.Read(ctx, table, images)
+		if err != nil {
+			return err
+		}
+		for i, k := range works {
+			k.current, k.read = current[i], true
+			if current[i] == nil {
+				raise = t.g.hlc()
+				t.out.unlocked[k] = true
+			}
+		}
+	}
+	if err := t.hook("locked"); err != nil {
+		return err
+	}
+	if t.g.exact {
+		raise = t.g.hlc()
+	}
+	if err := t.l.raiseFence(ctx, t.tx, t.g, raise); err != nil {
+		return err
+	}
+	for _, k := range t.g.keys {
+		k.decision = t.l.agent.o.Window.Decide(k.table, k.key, k.es, k.final)
+	}
+	return nil
+}
+
+// plan turns the decision on a key into a write, a record, or a parked change.
+func (t *try) plan(k *keyWork, writes []Write) []Write {
+	d := &k.decision
+	policy := t.l.agent.o.Policy(k.table)
+	switch {
+	case t.l.agent.park.blocks(k.table, k.key):
+		t.parkKey(k, ReasonPolicy, "an earlier change of this row is parked", true)
+		return writes
+	case policy.Base == conflict.Park && len(d.Met) > 0:
+		t.recordMet(k, policy, k.current, "parked")
+		t.parkKey(k, ReasonPolicy, "policy park: two sites wrote this row without knowing of each other", false)
+		return writes
+	case d.Keep:
+		t.out.kept += k.rows
+		t.recordMet(k, policy, k.current, "")
+		return writes
+	case d.Known && k.final != nil && k.current == nil && lacksValue(k.final),
+		!d.Known && d.Partial:
+		t.recordMet(k, policy, k.current, "parked")
+		t.parkKey(k, ReasonPartial, "the row must be written whole, but its origin logged only the changed columns (unchanged TOAST); set REPLICA IDENTITY FULL on the table at "+string(t.l.from), false)
+		return writes
+	}
+	state := d.State
+	if d.Known {
+		state = k.final
+	}
+	t.recordMet(k, policy, state, "")
+	if d.Known || sameImage(state, k.final) {
+		t.out.applied += k.rows
+	} else if sameImage(state, k.current) {
+		t.out.kept += k.rows
+	} else {
+		t.out.merged += k.rows
+	}
+	if w, ok := writeFor(k, state); ok {
+		writes = append(writes, w)
+	}
+	return writes
+}
+
+// writeFor brings the row of k, which is known and locked if there is one, to
+// state. It expects what it saw: a row that came into being meanwhile makes it fail
+// and the group is tried again.
+func writeFor(k *keyWork, state []change.Value) (Write, bool) {
+	row := &change.Row{Table: k.table, New: state}
+	switch {
+	case state == nil && k.current == nil:
+		return Write{}, false
+	case state == nil:
+		row.Op, row.Old = change.Delete, k.image
+		return Write{Action: Delete, Row: row}, true
+	case k.current == nil:
+		row.Op = change.Insert
+		return Write{Action: Insert, Row: row}, true
+	default:
+		row.Op = change.Update
+		return Write{Action: Update, Row: row}, true
+	}
+}
+
+// sameImage compares the values both carry; two missing rows are the same.
+func sameImage(a, b []change.Value) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i].State != change.Unchanged && b[i].State != change.Unchanged && a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func lacksValue(image []change.Value) bool {
+	for i := range image {
+		if image[i].State == change.Unchanged {
+			return true
+		}
+	}
+	return false
+}
+
+// recordMet records the conflicts of a key, the same way at every site: older and
+// newer by version, whichever arrived.
+func (t *try) recordMet(k *keyWork, p conflict.Policy, result []change.Value, resolution string) {
+	for _, m := range k.decision.Met {
+		here := Side{Version: m.Here.Tx.Version(), Seq: m.Here.Tx.Seq, Op: m.Here.Op, Image: m.Here.Image}
+		if here.Op != change.Delete {
+			here.Image = conflict.Overlay(k.current, orElse(here.Image, k.current))
+		}
+		arrived := Side{Version: m.Arrived.Tx.Version(), Seq: m.Arrived.Tx.Seq, Op: m.Arrived.Op, Image: m.Arrived.Image}
+		c := Conflict{Table: k.table, Key: k.image, Policy: p.String(), Older: here, Newer: arrived, Result: result, Resolution: resolution, Time: time.Now()}
+		if arrived.Version.Less(here.Version) {
+			c.Older, c.Newer = arrived, here
+		}
+		c.Kind = string(conflict.KindOf(c.Older.Op, c.Newer.Op))
+		if c.Resolution == "" {
+			c.Resolution = resolutionOf(&c)
+		}
+		t.out.conflicts = append(t.out.conflicts, c)
+	}
+}
+
+func orElse(image, other []change.Value) []change.Value {
+	if image == nil {
+		return other
+	}
+	return image
+}
+
+func resolutionOf(c *Conflict) string {
+	switch {
+	case sameImage(c.Result, c.Newer.Image):
+		return "newer"
+	case sameImage(c.Result, c.Older.Image):
+		return "older"
+	}
+	return "merged"
+}
+
+// parkKey sets all row changes of a key aside.
+func (t *try) parkKey(k *keyWork, reason, message string, behind bool) {
+	for i := range t.g.txs {
+		tx := &t.g.txs[i]
+		for j := range tx.Rows {
+			r := &tx.Rows[j]
+			if r.Op == change.Truncate || !t.g.touches(r, k.key) {
+				continue
+			}
+			t.parkRow(tx, j, reason, message, behind)
+			behind = true
+		}
+	}
+}
+
+func (t *try) parkRow(tx *change.Transaction, index int, reason, message string, behind bool) {
+	t.out.parked++
+	t.out.parkedChanges = append(t.out.parkedChanges, Parked{
+		Origin: tx.Origin, Epoch: tx.Epoch, Seq: tx.Seq, HLC: tx.HLC, Seen: tx.Seen,
+		Index: index, Row: tx.Rows[index], Reason: reason, Message: message, Behind: behind, Time: time.Now(),
+	})
+}
+
+// touches reports whether a row change is about key.
+func (g *group) touches(r *change.Row, key conflict.Key) bool {
+	if g.lastKey(r.Key(), r.Table) == key {
+		return true
+	}
+	return r.MovesKey() && g.lastKey(r.New, r.Table) == key
+}

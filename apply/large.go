@@ -1,0 +1,166 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/concord-db/concord/conflict"
+	"github.com/concord-db/concord/internal/change"
+)
+
+// errRestarted: the origin began its large transaction anew.
+var errRestarted = fmt.Errorf("%w: the large transaction was begun anew by its origin", ErrTransient)
+
+// partTimeout is how long a large transaction may wait for its next part with
+// locks held. Its origin sends parts as fast as its log is read.
+const partTimeout = 10 * time.Second
+
+// large applies one large transaction part by part inside one target transaction,
+// and settles it part by part: the locks of a part are held from its writes on, so
+// what its fence has shown stays true until the commit. Nothing of it is kept in
+// memory but, with three and more sites, its keys in the window.
+func (l *Link) large(ctx context.Context, parts <-chan change.Transaction, previous uint64) error {
+	everything := &group{exact: true}
+	release, err := l.agent.keys.reserve(ctx, everything)
+	if err != nil {
+		return err
+	}
+	defer release()
+	first, err := nextPart(ctx, parts)
+	if err != nil {
+		return err
+	}
+	c := Checkpoint{Origin: first.Origin, Epoch: first.Epoch, Seq: first.Seq, HLC: first.HLC, Previous: previous}
+	tx, err := l.agent.target.Begin(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback(context.WithoutCancel(ctx))
+	var total result
+	window := l.agent.o.Window
+	id := conflict.TxOf(&first)
+	committed := false
+	defer func() {
+		if !committed {
+			window.Forget(id)
+		}
+	}()
+	for t := first; ; {
+		if err := l.part(ctx, tx, &t, &total); err != nil {
+			return err
+		}
+		if !t.More {
+			break
+		}
+		if t, err = nextPart(ctx, parts); err != nil {
+			return err
+		}
+		if t.Part == 0 {
+			return errRestarted
+		}
+	}
+	if err := tx.Record(ctx, total.conflicts, total.parkedChanges); err != nil {
+		return err
+	}
+	if err := l.agent.o.Hook("commit"); err != nil {
+		return err
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return err
+	}
+	committed = true
+	l.agent.park.add(total.parkedChanges)
+	window.Settled(l.from, first.Seq, first.Seen)
+	l.noteCommitted(c, time.Time{}, first.CommitTime, 1, &total)
+	return l.agent.o.Hook("committed")
+}
+
+func nextPart(ctx context.Context, parts <-chan change.Transaction) (change.Transaction, error) {
+	timer := time.NewTimer(partTimeout)
+	defer timer.Stop()
+	select {
+	case t, ok := <-parts:
+		if !ok {
+			return t, fmt.Errorf("%w: the large transaction ended early", ErrTransient)
+		}
+		return t, nil
+	case <-timer.C:
+		return change.Transaction{}, fmt.Errorf("%w: the next part of a large transaction did not come in time", ErrTransient)
+	case <-ctx.Done():
+		return change.Transaction{}, context.Cause(ctx)
+	}
+}
+
+// part executes one part in the open transaction: the fast way inside a savepoint,
+// and if that does not go, the surer ways.
+func (l *Link) part(ctx context.Context, tx Tx, t *change.Transaction, total *result) error {
+	w := fastWay
+	if mustBeExact(t) {
+		w = orderedWay
+	}
+	for tries := 0; ; {
+		g := newGroup([]change.Transaction{*t}, l.accepts)
+		g.exact = w >= orderedWay
+		if err := tx.Savepoint(ctx); err != nil {
+			return err
+		}
+		p := try{l: l, g: g, tx: tx}
+		err := l.execute(ctx, &p, w)
+		if err == nil {
+			total.add(&p.out)
+			enterPart(l.agent.o.Window, g, func(k *keyWork) bool {
+				return l.agent.o.Window.KeepsApplied(l.from, !p.out.unlocked[k])
+			})
+			return nil
+		}
+		var schema *SchemaError
+		again := errors.Is(err, errSurprise) || errors.Is(err, ErrRejected) && !errors.As(err, &schema)
+		if tries++; !again || tries > 20 {
+			return err
+		}
+		if rerr := tx.RollbackTo(ctx); rerr != nil {
+			return rerr
+		}
+		switch {
+		case w == fastWay:
+			w = settledWay
+		case errors.Is(err, ErrRejected) && w < rowWay:
+			w = rowWay
+		case errors.Is(err, ErrRejected):
+			return err
+		}
+	}
+}
+
+// enterPart enters the keys of a part of a large transaction into the window.
+func enterPart(w *conflict.Window, g *group, keep func(*keyWork) bool) {
+	bulk := map[*change.Table]map[change.Op][]conflict.Key{}
+	for _, k := range g.keys {
+		if !keep(k) {
+			continue
+		}
+		if bulk[k.table] == nil {
+			bulk[k.table] = map[change.Op][]conflict.Key{}
+		}
+		last := k.es[len(k.es)-1]
+		if !w.AppliedImage(k.table, k.key, k.es) {
+			bulk[k.table][last.Op] = append(bulk[k.table][last.Op], k.key)
+		}
+	}
+	for table, ops := range bulk {
+		for op, keys := range ops {
+			w.AppliedBulk(table, conflict.TxOf(g.first()), op, keys)
+		}
+	}
+}
+
+func (r *result) add(o *result) {
+	r.applied += o.applied
+	r.kept += o.kept
+	r.merged += o.merged
+	r.parked += o.parked
+	r.conflicts = append(r.conflicts, o.conflicts...)
+	r.parkedChanges = append(r.parkedChanges, o.parkedChanges...)
+}

@@ -1,0 +1,290 @@
+package apply
+
+import (
+	"context"
+	"errors"
+
+	"github.com/concord-db/concord/conflict"
+	"github.com/concord-db/concord/internal/change"
+)
+
+// TableLocker is what a Tx must also do for the exact path: keep every other writer
+// away from a table until the transaction ends.
+type TableLocker interface {
+	LockTable(ctx context.Context, table *change.Table) error
+}
+
+// rowwise executes one transaction in its own order, one row change at a time:
+// for transactions that truncate or move keys, and to find the row that a database
+// refuses. With savepoints a refused row is parked and the rest goes on.
+type rowwise struct {
+	try
+	savepoints bool
+	settled    map[conflict.Key]bool // a decision other than "apply" was carried out
+	blocked    map[conflict.Key]bool // parked in this transaction
+	accepts    func(*change.Table) bool
+}
+
+func (t *rowwise) run(ctx context.Context) error {
+	tx := t.g.first()
+	for i := range tx.Rows {
+		if r := &tx.Rows[i]; r.Op == change.Truncate && t.accepts(r.Table) {
+			if l, ok := t.tx.(TableLocker); ok {
+				if err := l.LockTable(ctx, r.Table); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if err := t.lockAndDecide(ctx); err != nil {
+		return err
+	}
+	t.settled, t.blocked = map[conflict.Key]bool{}, map[conflict.Key]bool{}
+	for _, k := range t.g.keys {
+		if t.l.agent.park.blocks(k.table, k.key) {
+			t.blocked[k.key] = true
+		}
+	}
+	for i := range tx.Rows {
+		r := &tx.Rows[i]
+		if !t.accepts(r.Table) {
+			continue
+		}
+		if err := t.one(ctx, tx, i, r); err != nil {
+			return err
+		}
+	}
+	return t.hook("written")
+}
+
+// one executes one row change, or parks it.
+func (t *rowwise) one(ctx context.Context, tx *change.Transaction, index int, r *change.Row) error {
+	if r.Op == change.Truncate {
+		return t.guarded(ctx, tx, index, nil, func() error { return t.truncate(ctx, r) })
+	}
+	works := []*keyWork{t.g.byKey[t.g.lastKey(r.Key(), r.Table)]}
+	if r.MovesKey() {
+		works = append(works, t.g.byKey[t.g.lastKey(r.New, r.Table)])
+	}
+	for _, k := range works {
+		if t.blocked[k.key] {
+			t.parkRow(tx, index, ReasonPolicy, "an earlier change of this row is parked", true)
+			t.block(works)
+			return nil
+		}
+		if p := t.l.agent.o.Policy(k.table); p.Base == conflict.Park && len(k.decision.Met) > 0 {
+			t.recordMet(k, p, k.current, "parked")
+			t.parkRow(tx, index, ReasonPolicy, "policy park: two sites wrote this row without knowing of each other", false)
+			t.block(works)
+			return nil
+		}
+	}
+	return t.guarded(ctx, tx, index, works, func() error {
+		if len(works) == 2 {
+			return t.move(ctx, r, works[0], works[1])
+		}
+		return t.plain(ctx, r, works[0])
+	})
+}
+
+func (t *rowwise) block(works []*keyWork) {
+	for _, k := range works {
+		t.blocked[k.key] = true
+	}
+}
+
+// errPartial: a row must be written whole but not all of it was logged.
+var errPartial = errors.New("partial image")
+
+// guarded runs f inside a savepoint when asked, and parks the row change when the
+// database refuses it, or when it cannot be made whole.
+func (t *rowwise) guarded(ctx context.Context, tx *change.Transaction, index int, works []*keyWork, f func() error) error {
+	before := t.out
+	if t.savepoints {
+		if err := t.tx.Savepoint(ctx); err != nil {
+			return err
+		}
+	}
+	err := f()
+	if err == nil {
+		t.out.applied += max(0, 1-(t.out.kept-before.kept)-(t.out.merged-before.merged))
+		return nil
+	}
+	var schema *SchemaError
+	switch {
+	case errors.Is(err, errPartial):
+		t.out = before
+		t.parkRow(tx, index, ReasonPartial, "the row must be written whole, but its origin logged only the changed columns (unchanged TOAST); set REPLICA IDENTITY FULL on the table at "+string(t.l.from), false)
+		t.block(works)
+		return nil
+	case errors.As(err, &schema), !errors.Is(err, ErrRejected), !t.savepoints:
+		return err
+	}
+	if err := t.tx.RollbackTo(ctx); err != nil {
+		return err
+	}
+	for _, k := range works {
+		now, rerr := t.tx.Read(ctx, k.table, [][]change.Value{k.image})
+		if rerr != nil {
+			return rerr
+		}
+		if (now[0] == nil) != (k.current == nil) {
+			return errSurprise // someone else's row came or went: decide again
+		}
+	}
+	if t.l.agent.o.Stop {
+		return err
+	}
+	t.out = before
+	t.parkRow(tx, index, ReasonRejected, err.Error(), false)
+	t.block(works)
+	return nil
+}
+
+// plain executes an insert, update or delete that keeps its key.
+func (t *rowwise) plain(ctx context.Context, r *change.Row, k *keyWork) error {
+	if !k.decision.Known {
+		return t.carryOut(ctx, k)
+	}
+	t.recordOnce(k)
+	return t.bring(ctx, k, conflict.Overlay(nil, r.New))
+}
+
+// carryOut brings the row to what was decided, once.
+func (t *rowwise) carryOut(ctx context.Context, k *keyWork) error {
+	d := &k.decision
+	if t.settled[k.key] {
+		if d.Keep {
+			t.out.kept++
+		} else {
+			t.out.merged++
+		}
+		return nil
+	}
+	if !d.Keep && d.Partial {
+		return errPartial
+	}
+	t.settled[k.key] = true
+	p := t.l.agent.o.Policy(k.table)
+	if d.Keep {
+		t.recordMet(k, p, k.current, "")
+		t.out.kept++
+		return nil
+	}
+	t.recordMet(k, p, d.State, "")
+	if !sameImage(d.State, k.final) {
+		t.out.merged++
+	}
+	return t.bring(ctx, k, d.State)
+}
+
+func (t *rowwise) recordOnce(k *keyWork) {
+	if !t.settled[k.key] {
+		t.settled[k.key] = true
+		t.recordMet(k, t.l.agent.o.Policy(k.table), k.final, "")
+	}
+}
+
+// bring writes state over the row as it is believed to be, and remembers it.
+func (t *rowwise) bring(ctx context.Context, k *keyWork, state []change.Value) error {
+	if state != nil && k.current == nil && lacksValue(state) {
+		return errPartial
+	}
+	w, ok := writeFor(k, state)
+	if !ok {
+		return nil
+	}
+	missing, err := t.tx.Write(ctx, []Write{w})
+	if err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		return errSurprise
+	}
+	k.current = conflict.Overlay(k.current, state)
+	if state == nil {
+		k.current = nil
+	}
+	return nil
+}
+
+// move executes an update that changes the key: a delete of the old key and an
+// insert of the new one, as one UPDATE where nothing stands against it.
+func (t *rowwise) move(ctx context.Context, r *change.Row, from, to *keyWork) error {
+	if from.decision.Known && to.decision.Known && from.current != nil && to.current == nil {
+		t.recordOnce(from)
+		t.recordOnce(to)
+		missing, err := t.tx.Write(ctx, []Write{{Action: Update, Row: r}})
+		if err != nil {
+			return err
+		}
+		if len(missing) > 0 {
+			return errSurprise
+		}
+		to.current, from.current = conflict.Overlay(from.current, r.New), nil
+		return nil
+	}
+	image := conflict.Overlay(from.current, r.New)
+	if from.decision.Known {
+		t.recordOnce(from)
+		if err := t.bring(ctx, from, nil); err != nil {
+			return err
+		}
+	} else if err := t.carryOut(ctx, from); err != nil {
+		return err
+	}
+	if to.decision.Known {
+		t.recordOnce(to)
+		return t.bring(ctx, to, image)
+	}
+	if d := &to.decision; !d.Keep && d.Partial {
+		d.State = conflict.Overlay(image, d.State)
+		d.Partial = lacksValue(d.State)
+	}
+	return t.carryOut(ctx, to)
+}
+
+// truncate removes the rows of a table, but those with a write that the truncate
+// did not know of and that comes after it.
+func (t *rowwise) truncate(ctx context.Context, r *change.Row) error {
+	w := t.l.agent.o.Window
+	e := conflict.TxOf(t.g.first())
+	for _, k := range t.g.keys {
+		if k.table.QualifiedName() == r.Table.QualifiedName() {
+			k.current = nil
+		}
+	}
+	if !w.TruncateMeets(r.Table, e) {
+		return t.tx.Truncate(ctx, r.Table, nil)
+	}
+	var revive []*keyWork
+	var buf []byte
+	keep := func(image []change.Value) bool {
+		var key conflict.Key
+		key, buf = conflict.KeyOf(r.Table, image, buf)
+		d := w.TruncateKeeps(r.Table, key, e)
+		if d.Known || d.State == nil && !d.Keep {
+			return false
+		}
+		k := &keyWork{key: key, table: r.Table, image: image, decision: d}
+		if !d.Keep {
+			revive = append(revive, k)
+		}
+		if own := t.g.byKey[key]; own != nil {
+			own.current = image
+		}
+		p := t.l.agent.o.Policy(r.Table)
+		t.recordMet(k, p, orElse(d.State, image), "")
+		return true
+	}
+	if err := t.tx.Truncate(ctx, r.Table, keep); err != nil {
+		return err
+	}
+	for _, k := range revive {
+		k.current = k.image
+		if err := t.bring(ctx, k, k.decision.State); err != nil {
+			return err
+		}
+	}
+	return nil
+}
