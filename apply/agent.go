@@ -193,6 +193,9 @@ func (a *Agent) TrimBounds() map[change.Site]uint64 {
 	out := map[change.Site]uint64{a.o.Site: a.o.Window.Low(a.o.Site)}
 	for from, l := range a.links {
 		out[from] = min(a.o.Window.Low(from), l.Status().Applied.Seq)
+		for _, h := range l.Holds() {
+			out[from] = min(out[from], h.From-1)
+		}
 		if out[from] > 0 {
 			out[from]-- // the frame of the checkpoint itself carries seen, for the next rebuild
 		}

@@ -21,9 +21,10 @@ var (
 // SchemaError says that the target lacks what a change needs; it may come right by
 // itself when someone alters the table. It is an ErrRejected.
 type SchemaError struct {
-	Table  string // schema.name
-	Column string // "" when the table itself is missing
-	Detail string // for a person: what, and the remedy
+	Table   string   // schema.name
+	Column  string   // "" when the table itself is missing
+	Missing []string // all columns that are missing; empty when the table is
+	Detail  string   // for a person: what, and the remedy
 }
 
 func (e *SchemaError) Error() string {

@@ -236,6 +236,9 @@ func (t *try) plan(k *keyWork, writes []Write) []Write {
 	case d.Keep:
 		t.out.kept += k.rows
 		t.recordMet(k, policy, k.current, "")
+		if image := lackedOnly(k, t.g.lacked); image != nil {
+			writes = append(writes, Write{Action: Update, Row: &change.Row{Table: k.table, Op: change.Update, New: image}})
+		}
 		return writes
 	case d.Known && k.final != nil && k.current == nil && lacksValue(k.final),
 		!d.Known && d.Partial:

@@ -21,6 +21,9 @@ type group struct {
 	// skipped row changes: tables that are not replicated here by this site's rules.
 	skipped int
 
+	// lacked: the group was held back because these columns were missing here.
+	lacked []string
+
 	byKey map[conflict.Key]*keyWork
 	buf   []byte
 }

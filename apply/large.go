@@ -49,6 +49,10 @@ func (l *Link) large(ctx context.Context, parts <-chan change.Transaction, previ
 	}()
 	for t := first; ; {
 		if err := l.part(ctx, tx, &t, &total); err != nil {
+			var schema *SchemaError
+			if errors.As(err, &schema) && l.hold(schema, first.Seq) {
+				return errAgain
+			}
 			return err
 		}
 		if !t.More {
@@ -64,12 +68,17 @@ func (l *Link) large(ctx context.Context, parts <-chan change.Transaction, previ
 	if err := tx.Record(ctx, total.conflicts, total.parkedChanges); err != nil {
 		return err
 	}
+	saved, err := l.saveHolds(ctx, tx)
+	if err != nil {
+		return err
+	}
 	if err := l.agent.o.Hook("commit"); err != nil {
 		return err
 	}
 	if err := tx.Commit(ctx); err != nil {
 		return err
 	}
+	saved()
 	committed = true
 	l.agent.park.add(total.parkedChanges)
 	window.Settled(l.from, first.Seq, first.Seen)

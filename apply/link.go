@@ -26,6 +26,7 @@ type Link struct {
 	mu      sync.Mutex
 	status  LinkStatus
 	recheck map[conflict.Key]recheck
+	holds   holds
 	late    change.Position // of the last fence that timed out; "" when none did
 }
 
@@ -83,7 +84,11 @@ func (l *Link) fail(err error) {
 	}
 }
 
-func (l *Link) accepts(t *change.Table) bool { return l.agent.accepts(l.from)(t) }
+// accepts reports whether changes of a table are applied now: by the rules, and
+// not held back.
+func (l *Link) accepts(t *change.Table) bool {
+	return l.agent.o.Accepts(t, l.from) && !l.held(t.QualifiedName())
+}
 
 func (a *Agent) accepts(from change.Site) func(*change.Table) bool {
 	return func(t *change.Table) bool { return a.o.Accepts(t, from) }
@@ -145,6 +150,9 @@ func (l *Link) session(ctx context.Context) error {
 		return fmt.Errorf("opening the stream of %s after %d: %w", l.from, c.Seq, err)
 	}
 	defer r.Close()
+	if err := l.loadHolds(ctx); err != nil {
+		return err
+	}
 	if err := l.settleDirty(ctx, c); err != nil {
 		return err
 	}
@@ -329,12 +337,18 @@ func (l *Link) dispatch(ctx context.Context, works <-chan *work, c Checkpoint) e
 	previous := c.Seq
 	recheck := time.NewTicker(100 * time.Millisecond)
 	defer recheck.Stop()
+	release := time.NewTicker(l.agent.o.SchemaRetry)
+	defer release.Stop()
 	for {
 		var w *work
 		select {
 		case w = <-works:
 		case <-gctx.Done():
 			return g.Wait()
+		case <-release.C:
+			if len(l.Holds()) == 0 {
+				continue
+			}
 		case <-recheck.C:
 			if !l.hasRechecks() {
 				continue
@@ -343,6 +357,15 @@ func (l *Link) dispatch(ctx context.Context, works <-chan *work, c Checkpoint) e
 				return g.Wait()
 			}
 			if err := l.settleRechecks(gctx, l.Status().Applied); err != nil {
+				return errors.Join(err, g.Wait())
+			}
+			continue
+		}
+		if w == nil {
+			if waitFor(gctx, turn) != nil {
+				return g.Wait()
+			}
+			if err := l.releaseHolds(gctx, l.Status().Applied); err != nil {
 				return errors.Join(err, g.Wait())
 			}
 			continue

@@ -14,6 +14,9 @@ import (
 // local transactions beyond that, then the peers' applied ones.
 func rebuild(ctx context.Context, a *Agent, points map[change.Site]Checkpoint) error {
 	w := a.o.Window
+	if _, err := a.restoreHolds(ctx); err != nil {
+		return fmt.Errorf("held tables: %w", err)
+	}
 	for from, log := range a.o.Logs {
 		c := points[from]
 		if c.Seq == 0 {

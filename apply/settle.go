@@ -55,6 +55,10 @@ func (l *Link) settle(ctx context.Context, g *group, previous uint64, before <-c
 		case errors.Is(err, ErrFenced):
 			return err
 		case errors.As(err, &schema):
+			if l.hold(schema, g.first().Seq) {
+				g = l.refold(g)
+				continue
+			}
 			l.set(Waiting, err.Error())
 			if err := sleep(ctx, l.agent.o.SchemaRetry); err != nil {
 				return err
@@ -85,6 +89,13 @@ func (l *Link) settle(ctx context.Context, g *group, previous uint64, before <-c
 			return err
 		}
 	}
+}
+
+// refold leaves out the tables that are held back now.
+func (l *Link) refold(g *group) *group {
+	f := newGroup(g.txs, l.accepts)
+	f.exact = g.exact // what was reserved stays reserved
+	return f
 }
 
 // committed tells whether a group whose commit was cut off is in the database.
@@ -141,6 +152,10 @@ func (l *Link) attempt(ctx context.Context, g *group, previous uint64, before <-
 			return err
 		}
 	}
+	saved, err := l.saveHolds(ctx, tx)
+	if err != nil {
+		return err
+	}
 	if err := l.myTurn(ctx, before); err != nil {
 		return err
 	}
@@ -150,6 +165,7 @@ func (l *Link) attempt(ctx context.Context, g *group, previous uint64, before <-
 	if err := tx.Commit(ctx); err != nil {
 		return err
 	}
+	saved()
 	l.committedGroup(g, &t.out)
 	return l.agent.o.Hook("committed")
 }
@@ -221,14 +237,7 @@ func (l *Link) noteCommitted(c Checkpoint, beat, commit time.Time, txs int, out 
 		s.CommitTime = commit
 		s.Groups++
 		s.Transactions += uint64(txs)
-		s.AppliedRows += uint64(out.applied)
-		s.KeptLocal += uint64(out.kept)
-		s.Merged += uint64(out.merged)
-		s.Parked += uint64(out.parked)
-		s.Received = s.AppliedRows + s.KeptLocal + s.Merged + s.Parked
-		for i := range out.conflicts {
-			s.Conflicts[out.conflicts[i].Table.QualifiedName()+"\x00"+out.conflicts[i].Kind]++
-		}
+		s.addRows(out)
 		if !beat.IsZero() {
 			s.LastBeat, s.LastBeatApplied = beat, time.Now()
 		}
@@ -237,6 +246,19 @@ func (l *Link) noteCommitted(c Checkpoint, beat, commit time.Time, txs int, out 
 		}
 	})
 }
+
+func (s *LinkStatus) addRows(out *result) {
+	s.AppliedRows += uint64(out.applied)
+	s.KeptLocal += uint64(out.kept)
+	s.Merged += uint64(out.merged)
+	s.Parked += uint64(out.parked)
+	s.Received = s.AppliedRows + s.KeptLocal + s.Merged + s.Parked
+	for i := range out.conflicts {
+		s.Conflicts[out.conflicts[i].Table.QualifiedName()+"\x00"+out.conflicts[i].Kind]++
+	}
+}
+
+func (l *Link) countRows(out *result) { l.count(func(s *LinkStatus) { s.addRows(out) }) }
 
 func (l *Link) count(f func(*LinkStatus)) {
 	l.mu.Lock()

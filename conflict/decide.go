@@ -258,7 +258,7 @@ func (w *Window) Dirty(f func(table *change.Table, k Key, keyImage []change.Valu
 func (w *Window) KeepsApplied(origin change.Site, locked bool) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return !locked || !w.onlySelfIsLeft(origin) || len(w.lists) > 0
+	return !locked || !w.onlySelfIsLeft(origin) || len(w.lists) > 0 || w.frozen != nil
 }
 
 // AppliedImage enters a key of a part of a large transaction when its table's

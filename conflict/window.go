@@ -79,6 +79,7 @@ type Window struct {
 	latest    latestSet
 	bulk      []*bulk
 	lists     map[Key]*list
+	frozen    change.Seen // bounds that Freeze holds; nil: none
 	tables    map[string]*tableTraffic
 	lastTable *change.Table // cache of the lookup in tables
 	lastTT    *tableTraffic
@@ -243,6 +244,9 @@ func (w *Window) bound(origin change.Site) uint64 {
 	}
 	if origin != w.self {
 		low = min(low, w.seen[w.self][origin])
+	}
+	if w.frozen != nil {
+		low = min(low, w.frozen[origin])
 	}
 	return low
 }
