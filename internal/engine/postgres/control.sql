@@ -10,6 +10,7 @@ CREATE TABLE IF NOT EXISTS concord.site (
     slot           text        NOT NULL,
     start_position text        NOT NULL, -- where the slot began; the empty stream resumes here
     system         text        NOT NULL, -- system identifier of the database cluster
+    timeline       integer     NOT NULL, -- of the server when its log was last read; a promotion begins another
     created_at     timestamptz NOT NULL DEFAULT now()
 );
 
@@ -69,6 +70,18 @@ CREATE TABLE IF NOT EXISTS concord.parked (
     message    text        NOT NULL,
     behind     boolean     NOT NULL, -- parked only because an earlier change of its key or table is
     UNIQUE (origin, epoch, seq, row_index)
+);
+
+-- Tables held back because they, or a column, do not exist here; what waits is in the local copy of the stream.
+CREATE TABLE IF NOT EXISTS concord.hold (
+    origin     text        NOT NULL,
+    table_name text        NOT NULL, -- schema.name
+    from_seq   bigint      NOT NULL, -- first transaction whose changes of the table wait
+    columns    jsonb       NOT NULL, -- what is missing; empty: the table
+    low        jsonb       NOT NULL, -- per origin, up to where nothing was in flight when the hold began
+    message    text        NOT NULL,
+    since      timestamptz NOT NULL,
+    PRIMARY KEY (origin, table_name)
 );
 
 CREATE OR REPLACE VIEW concord.conflicts AS
