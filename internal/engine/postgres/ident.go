@@ -20,8 +20,7 @@ const (
 
 	// probeName is the origin and the site of the start-up probe. No site may be
 	// called so: site names begin with a letter.
-	probeName   = "_probe"
-	probeOrigin = "concord" + probeName
+	probeName = "_probe"
 
 	maxIdentifier = 63 // NAMEDATALEN - 1
 )
@@ -39,11 +38,15 @@ func slotName(cluster string, site change.Site) string {
 	return sanitise("concord_"+cluster+"_"+string(site), maxIdentifier)
 }
 
-// peerOrigin is the name of the replication origin that a lane of apply uses
-// while it writes rows of another site.
-func peerOrigin(origin change.Site, lane int) string {
-	return fmt.Sprintf("concord_%s_%d", origin, lane)
+// originName is the name of the replication origin that a lane of apply uses while
+// it writes rows of another site. Origins belong to the whole server, so the name
+// says which site's database it is for.
+func (db *DB) originName(origin change.Site, lane int) string {
+	return fmt.Sprintf("%s_%s_%d", db.slot(), origin, lane)
 }
+
+// probeOrigin is the replication origin of the start-up probe.
+func (db *DB) probeOrigin() string { return db.slot() + probeName }
 
 // sanitise makes name of lower case letters, digits and underscores, at most limit
 // long. A name that had to change ends in a hash of what it was.

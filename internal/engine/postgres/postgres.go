@@ -15,35 +15,20 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/concord-db/concord/internal/change"
+	"github.com/concord-db/concord/internal/engine/site"
 )
 
-// Options say what a DB is for. Site and Cluster are required.
-type Options struct {
-	Site    change.Site
-	Cluster string
-	// Peers are the other sites; init prepares checkpoints and origins for them.
-	Peers []change.Site
-	// Logger is where notices go; nil discards them.
-	Logger *slog.Logger
-	// Tables reports whether the table "schema.name" is published from here. Nil
-	// means every table. The control schema is never asked for.
-	Tables func(schemaTable string) bool
-	// PartBytes is the size of logged text above which a transaction is returned in
-	// parts. 0 means 512 KiB.
-	PartBytes int
-	// ServerFilter says whether the server drops replicated rows itself (16 and
-	// later). It is on where it can be; DisableServerFilter uses the way of server 15
-	// everywhere: the checkpoint row must then be the first row of a transaction.
-	DisableServerFilter bool
-}
+// Options say what a DB is for.
+type Options = site.Options
 
 // DB is one PostgreSQL database: its log (capture.Source, capture.Beater) and its
-// tables (apply.Target). It holds no connection of its own; each part opens what
-// it needs. All methods may be called concurrently.
+// tables (apply.Target). Each part opens the connections it needs; Close gives up
+// those that are kept. All methods may be called concurrently.
 type DB struct {
-	dsn  string
-	opts Options
-	log  *slog.Logger
+	dsn    string
+	opts   Options
+	log    *slog.Logger
+	beater beater
 }
 
 // New returns the database at dsn (a URL or keyword string). It connects nothing.
@@ -55,6 +40,12 @@ func New(dsn string, opts Options) *DB {
 		opts.PartBytes = 512 << 10
 	}
 	return &DB{dsn: dsn, opts: opts, log: opts.Logger.With("site", string(opts.Site))}
+}
+
+// Close gives up the connections that are kept between calls. Readers and
+// transactions are closed by whoever opened them.
+func (db *DB) Close(ctx context.Context) {
+	db.closeBeater(ctx)
 }
 
 // role names what a connection is for; it is the last part of application_name
@@ -173,4 +164,12 @@ func connectError(err error) error {
 		}
 	}
 	return fmt.Errorf("connecting: %w", err)
+}
+
+// closeConn ends a session, not waiting long for the server to notice. It works
+// after ctx has ended.
+func closeConn(ctx context.Context, conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_ = conn.Close(ctx) // nothing is lost with a session
 }
