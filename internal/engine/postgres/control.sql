@@ -3,7 +3,7 @@ CREATE SCHEMA IF NOT EXISTS concord;
 
 -- One row: who this database is. The epoch is the generation of its log.
 CREATE TABLE IF NOT EXISTS concord.site (
-    only           boolean     PRIMARY KEY DEFAULT true CHECK (only),
+    one            boolean     PRIMARY KEY DEFAULT true CHECK (one),
     cluster        text        NOT NULL,
     site           text        NOT NULL,
     epoch          integer     NOT NULL,

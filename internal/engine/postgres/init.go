@@ -184,7 +184,7 @@ func (db *DB) ensureSlot(ctx context.Context, conn *pgx.Conn, row *siteRow, newE
 	}
 	if _, err := conn.Exec(ctx, `INSERT INTO concord.site (cluster, site, epoch, slot, start_position, system, timeline)
 		VALUES ($1, $2, $3, $4, $5, $6, $7)
-		ON CONFLICT (only) DO UPDATE SET epoch = excluded.epoch, slot = excluded.slot, start_position = excluded.start_position,
+		ON CONFLICT (one) DO UPDATE SET epoch = excluded.epoch, slot = excluded.slot, start_position = excluded.start_position,
 			system = excluded.system, timeline = excluded.timeline`,
 		db.opts.Cluster, string(db.opts.Site), epoch, name, begin.String(), system, timeline); err != nil {
 		return "", initError("recording the site", err)
