@@ -129,7 +129,7 @@ func (c *Cluster) command(arguments ...string) (*exec.Cmd, *os.File, error) {
 		return nil, nil, fmt.Errorf("opening the server's log: %w", err)
 	}
 	// A context would end the server with itself: it ends when told to.
-	cmd := exec.Command(arguments[0], arguments[1:]...) //nolint:noctx // outlives every call
+	cmd := exec.Command(arguments[0], arguments[1:]...)
 	cmd.Dir = c.options.Dir
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC"}
