@@ -48,6 +48,8 @@ type Dial struct {
 type Bus struct {
 	nc *nats.Conn
 	js jetstream.JetStream
+	// closed is closed when the connection has ended for good.
+	closed chan struct{}
 	// maxPayload is the greatest payload of one frame.
 	maxPayload int
 	// syncDelay is 0 where an acknowledged message is on disk.
@@ -118,6 +120,8 @@ func connect(ctx context.Context, urls string, options []nats.Option) (*Bus, err
 		err error
 	}
 	done := make(chan result, 1)
+	closed := make(chan struct{})
+	options = append(options, nats.ClosedHandler(func(*nats.Conn) { close(closed) }))
 	go func() {
 		nc, err := nats.Connect(urls, options...)
 		done <- result{nc, err}
@@ -127,7 +131,7 @@ func connect(ctx context.Context, urls string, options []nats.Option) (*Bus, err
 		if r.err != nil {
 			return nil, fmt.Errorf("connecting to the bus at %s: %w", redact(urls), r.err)
 		}
-		return newBus(r.nc)
+		return newBus(r.nc, closed)
 	case <-ctx.Done():
 		go func() {
 			if r := <-done; r.nc != nil {
@@ -138,8 +142,8 @@ func connect(ctx context.Context, urls string, options []nats.Option) (*Bus, err
 	}
 }
 
-func newBus(nc *nats.Conn) (*Bus, error) {
-	b := &Bus{nc: nc, maxPayload: int(min(nc.MaxPayload(), busPayload)) - headerRoom, replicas: 1}
+func newBus(nc *nats.Conn, closed chan struct{}) (*Bus, error) {
+	b := &Bus{nc: nc, closed: closed, maxPayload: int(min(nc.MaxPayload(), busPayload)) - headerRoom, replicas: 1}
 	var err error
 	if b.js, err = b.jetstream(); err != nil {
 		nc.Close()

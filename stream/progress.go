@@ -20,12 +20,16 @@ type progress struct {
 func (p progress) incomplete() bool { return p.last > p.tail.Seq }
 
 // advance returns where the stream stands after f, or an error when f does not
-// follow: a seq left out or repeated, a part out of order, an older epoch.
+// follow: a seq left out or repeated, a part out of order, an older epoch. A newer
+// epoch begins anew.
 func (p progress) advance(f *change.Frame) (progress, error) {
-	if f.Epoch < p.tail.Epoch {
+	if f.Epoch == 0 || f.Epoch < p.tail.Epoch {
 		return p, fmt.Errorf("the frame is of epoch %d but the stream is at epoch %d", f.Epoch, p.tail.Epoch)
 	}
-	anchored := f.Epoch == p.tail.Epoch && p.tail.Epoch != 0
+	anchored := f.Epoch == p.tail.Epoch
+	if !anchored {
+		p = progress{} // what the epochs before it stood at means nothing in this one
+	}
 	p.tail.Epoch, p.tail.Clock = f.Epoch, f.Clock
 	for i := range f.Transactions {
 		t := &f.Transactions[i]
@@ -38,7 +42,7 @@ func (p progress) advance(f *change.Frame) (progress, error) {
 			if t.Seq == 0 {
 				return p, fmt.Errorf("a transaction without seq")
 			}
-			p.tail.Seq, p.last, p.part = t.Seq-1, t.Seq-1, 0
+			p.tail.Seq, p.last = t.Seq-1, t.Seq-1
 			anchored = true
 		}
 		if err := p.step(t); err != nil {

@@ -28,13 +28,13 @@ const (
 type store struct {
 	bus      *Bus
 	name     string
-	subject  string
+	subject  string // the beginning of its subject; each run of its writer adds a token
 	cluster  string
 	origin   change.Site
 	maxBytes int64
 }
 
-func (s store) config() jetstream.StreamConfig {
+func (s store) config(subject string) jetstream.StreamConfig {
 	maxBytes := s.maxBytes
 	if maxBytes == 0 {
 		maxBytes = DefaultMaxBytes
@@ -42,7 +42,7 @@ func (s store) config() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:        s.name,
 		Description: fmt.Sprintf("Concord: frames of site %s, cluster %s", s.origin, s.cluster),
-		Subjects:    []string{s.subject},
+		Subjects:    []string{subject},
 		Storage:     jetstream.FileStorage,
 		Retention:   jetstream.LimitsPolicy,
 		// A full stream refuses the new: the source's log holds it. It never forgets
@@ -66,11 +66,11 @@ func (s store) config() jetstream.StreamConfig {
 }
 
 // open returns the stream, created when there is none. change.ErrRefused when
-// there is one of that name that would lose or take what it must not.
+// there is a stream of that name that would lose or take what it must not.
 func (s store) open(ctx context.Context) (jetstream.Stream, error) {
 	stream, err := s.bus.js.Stream(ctx, s.name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		stream, err = s.bus.js.CreateStream(ctx, s.config())
+		stream, err = s.bus.js.CreateStream(ctx, s.config(s.subject+".none"))
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
 			stream, err = s.bus.js.Stream(ctx, s.name)
 		}
@@ -78,25 +78,27 @@ func (s store) open(ctx context.Context) (jetstream.Stream, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening stream %s: %w", s.name, classify(err))
 	}
-	info, err := stream.Info(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("opening stream %s: %w", s.name, err)
-	}
-	if problems := s.problems(info.Config); len(problems) > 0 {
+	if problems := s.problems(stream.CachedInfo().Config); len(problems) > 0 {
 		return nil, fmt.Errorf("%w: stream %s is not fit to hold frames: %s; it was changed or made by someone else",
 			change.ErrRefused, s.name, strings.Join(problems, "; "))
 	}
-	return stream, s.resize(ctx, info.Config)
+	return stream, nil
 }
 
-// resize follows a size limit that was changed in the configuration.
-func (s store) resize(ctx context.Context, c jetstream.StreamConfig) error {
-	if s.maxBytes == 0 || c.MaxBytes == s.maxBytes {
-		return nil
+// take makes subject the only one that the stream takes messages from. The limit
+// on its size follows the configuration by the way.
+func (s store) take(ctx context.Context, subject string) error {
+	stream, err := s.open(ctx)
+	if err != nil {
+		return err
 	}
-	c.MaxBytes = s.maxBytes
+	c := stream.CachedInfo().Config
+	c.Subjects = []string{subject}
+	if s.maxBytes != 0 {
+		c.MaxBytes = s.maxBytes
+	}
 	if _, err := s.bus.js.UpdateStream(ctx, c); err != nil {
-		return fmt.Errorf("setting max_bytes of stream %s to %d: %w", s.name, s.maxBytes, err)
+		return fmt.Errorf("taking stream %s over: %w", s.name, classify(err))
 	}
 	return nil
 }
@@ -110,7 +112,7 @@ func (s store) problems(c jetstream.StreamConfig) []string {
 			list = append(list, fmt.Sprintf(format, args...))
 		}
 	}
-	complain(len(c.Subjects) != 1 || c.Subjects[0] != s.subject, "its subjects are %q, not %q", c.Subjects, s.subject)
+	complain(len(c.Subjects) != 1 || !strings.HasPrefix(c.Subjects[0], s.subject+"."), "its subjects are %q, not one below %q", c.Subjects, s.subject)
 	complain(c.Metadata[metaCluster] != s.cluster || c.Metadata[metaOrigin] != string(s.origin),
 		"it belongs to site %q of cluster %q", c.Metadata[metaOrigin], c.Metadata[metaCluster])
 	complain(c.Metadata[metaFormat] != fmt.Sprint(formatMajor), "its format is version %q, not %d", c.Metadata[metaFormat], formatMajor)
