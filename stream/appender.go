@@ -116,6 +116,17 @@ func (a *appender) brokenNow() <-chan struct{} {
 	return a.broken
 }
 
+// failure is why this run has ended; nil while it goes on.
+func (a *appender) failure(ctx context.Context) error {
+	a.mu.Lock()
+	err := a.failed
+	a.mu.Unlock()
+	if err == nil {
+		return nil
+	}
+	return a.explain(ctx, err)
+}
+
 // append publishes one message. It blocks while too much is in flight, and for
 // the first of a run until it is stored. One goroutine calls it at a time.
 func (a *appender) append(ctx context.Context, l label, payload []byte) (*Ack, error) {
