@@ -240,7 +240,7 @@ func (s *slab) row(c *cursor, rel *relation, op change.Op) (r change.Row, err er
 		if r.Old == nil {
 			return r, fmt.Errorf("reading a delete without an old row: %w", errMessage)
 		}
-		return r, rel.checkKey(r.Old, c)
+		return r, rel.checkRow(c, r.Old)
 	}
 	if mark != 'N' {
 		return r, fmt.Errorf("reading a row of %s: image marked %q: %w", rel.name, mark, errMessage)
@@ -255,17 +255,22 @@ func (s *slab) row(c *cursor, rel *relation, op change.Op) (r change.Row, err er
 			r.New[i] = r.Old[i]
 		}
 	}
-	return r, rel.checkKey(r.New, c)
+	if r.Old == nil {
+		return r, rel.checkRow(c, r.New)
+	}
+	return r, rel.checkRow(c, r.Old, r.New)
 }
 
-// checkKey makes sure that an image names its row and that the message is over.
-func (rel *relation) checkKey(img []change.Value, c *cursor) error {
+// checkRow makes sure that the images name their row and that the message is over.
+func (rel *relation) checkRow(c *cursor, images ...[]change.Value) error {
 	if err := c.end("row"); err != nil {
 		return err
 	}
-	for i, keyed := range rel.keyed {
-		if keyed && img[i].State != change.Present {
-			return fmt.Errorf("reading a row of %s: key column %s has no value: %w", rel.name, rel.columns[i], errMessage)
+	for _, img := range images {
+		for i, keyed := range rel.keyed {
+			if keyed && img[i].State != change.Present {
+				return fmt.Errorf("reading a row of %s: key column %s has no value: %w", rel.name, rel.columns[i], errMessage)
+			}
 		}
 	}
 	return nil
