@@ -29,6 +29,7 @@ type DB struct {
 	opts   Options
 	log    *slog.Logger
 	beater beater
+	target target
 }
 
 // New returns the database at dsn (a URL or keyword string). It connects nothing.
@@ -46,6 +47,7 @@ func New(dsn string, opts Options) *DB {
 // transactions are closed by whoever opened them.
 func (db *DB) Close(ctx context.Context) {
 	db.closeBeater(ctx)
+	db.closeTarget(ctx)
 }
 
 // role names what a connection is for; it is the last part of application_name
@@ -161,6 +163,8 @@ func connectError(err error) error {
 			return fmt.Errorf("connecting: %w: %w; check the role, its password and pg_hba.conf", change.ErrRefused, err)
 		case "3D000":
 			return fmt.Errorf("connecting: %w: %w", change.ErrRefused, err)
+		case "42501": // no right to connect, or to read the log
+			return fmt.Errorf("connecting: %w: %w; see concord init --grants", change.ErrRefused, err)
 		}
 	}
 	return fmt.Errorf("connecting: %w", err)
