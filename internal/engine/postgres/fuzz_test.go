@@ -12,17 +12,17 @@ import (
 	"github.com/concord-db/concord/internal/change"
 )
 
-// wire builds replication messages.
-type wire []byte
+// raw builds replication messages.
+type raw []byte
 
-func (w wire) u8(v byte) wire    { return append(w, v) }
-func (w wire) u16(v int) wire    { return binary.BigEndian.AppendUint16(w, uint16(v)) }
-func (w wire) u32(v int) wire    { return binary.BigEndian.AppendUint32(w, uint32(v)) }
-func (w wire) u64(v int) wire    { return binary.BigEndian.AppendUint64(w, uint64(v)) }
-func (w wire) str(s string) wire { return append(append(w, s...), 0) }
+func (w raw) u8(v byte) raw    { return append(w, v) }
+func (w raw) u16(v int) raw    { return binary.BigEndian.AppendUint16(w, uint16(v)) }
+func (w raw) u32(v int) raw    { return binary.BigEndian.AppendUint32(w, uint32(v)) }
+func (w raw) u64(v int) raw    { return binary.BigEndian.AppendUint64(w, uint64(v)) }
+func (w raw) str(s string) raw { return append(append(w, s...), 0) }
 
 // tuple appends an image; "\x00" stands for null, "\x01" for unchanged.
-func (w wire) tuple(mark byte, values ...string) wire {
+func (w raw) tuple(mark byte, values ...string) raw {
 	w = w.u8(mark).u16(len(values))
 	for _, v := range values {
 		switch v {
@@ -37,8 +37,8 @@ func (w wire) tuple(mark byte, values ...string) wire {
 	return w
 }
 
-func relationWire(id int, schema, name string, identity byte, columns ...string) wire {
-	w := wire{'R'}.u32(id).str(schema).str(name).u8(identity).u16(len(columns))
+func relationWire(id int, schema, name string, identity byte, columns ...string) raw {
+	w := raw{'R'}.u32(id).str(schema).str(name).u8(identity).u16(len(columns))
 	for i, c := range columns {
 		key := byte(0)
 		if i == 0 {
@@ -50,8 +50,8 @@ func relationWire(id int, schema, name string, identity byte, columns ...string)
 }
 
 var (
-	beginWire  = wire{'B'}.u64(100).u64(1000).u32(7)
-	commitWire = wire{'C'}.u8(0).u64(100).u64(200).u64(1000)
+	beginWire  = raw{'B'}.u64(100).u64(1000).u32(7)
+	commitWire = raw{'C'}.u8(0).u64(100).u64(200).u64(1000)
 )
 
 // plainShaper shapes relations without a catalogue.
@@ -79,7 +79,7 @@ func plainAssembler() *assembler {
 // FuzzDecode feeds streams of messages, each with its length before it: no input
 // may panic, and every row that comes out has complete images and a key.
 func FuzzDecode(f *testing.F) {
-	stream := func(messages ...wire) []byte {
+	stream := func(messages ...raw) []byte {
 		var b []byte
 		for _, m := range messages {
 			b = append(binary.BigEndian.AppendUint16(b, uint16(len(m))), m...)
@@ -90,12 +90,12 @@ func FuzzDecode(f *testing.F) {
 	full := relationWire(2, "public", "full", 'f', "id", "a", "b")
 	checkpoint := relationWire(3, "concord", "checkpoint", 'd', "origin", "epoch", "seq", "hlc", "applied_at")
 	heartbeat := relationWire(4, "concord", "heartbeat", 'd', "site", "beat")
-	f.Add(stream(beginWire, item, wire{'I'}.u32(1).tuple('N', "1", "x"), commitWire))
-	f.Add(stream(beginWire, item, wire{'U'}.u32(1).tuple('K', "1", "\x00").tuple('N', "2", "\x01"), wire{'D'}.u32(1).tuple('K', "2", "\x00"), commitWire))
-	f.Add(stream(beginWire, full, wire{'U'}.u32(2).tuple('O', "1", "big", "\x00").tuple('N', "1", "\x01", "y"), wire{'T'}.u32(1).u8(1).u32(2), commitWire))
-	f.Add(stream(beginWire, checkpoint, wire{'I'}.u32(3).tuple('N', "pune", "1", "5", "9", "x"), item, wire{'I'}.u32(1).tuple('N', "1", "x"), commitWire))
-	f.Add(stream(beginWire, heartbeat, wire{'U'}.u32(4).tuple('N', "mumbai", "2026-07-31 12:00:00.123456+00"), commitWire))
-	f.Add(stream(wire{'M'}.u8(0).u64(500).str("concord").u32(2).u8('h').u8('i'), wire{'Y'}.u32(9), wire{'O'}.u64(1).str("o")))
+	f.Add(stream(beginWire, item, raw{'I'}.u32(1).tuple('N', "1", "x"), commitWire))
+	f.Add(stream(beginWire, item, raw{'U'}.u32(1).tuple('K', "1", "\x00").tuple('N', "2", "\x01"), raw{'D'}.u32(1).tuple('K', "2", "\x00"), commitWire))
+	f.Add(stream(beginWire, full, raw{'U'}.u32(2).tuple('O', "1", "big", "\x00").tuple('N', "1", "\x01", "y"), raw{'T'}.u32(1).u8(1).u32(2), commitWire))
+	f.Add(stream(beginWire, checkpoint, raw{'I'}.u32(3).tuple('N', "pune", "1", "5", "9", "x"), item, raw{'I'}.u32(1).tuple('N', "1", "x"), commitWire))
+	f.Add(stream(beginWire, heartbeat, raw{'U'}.u32(4).tuple('N', "mumbai", "2026-07-31 12:00:00.123456+00"), commitWire))
+	f.Add(stream(raw{'M'}.u8(0).u64(500).str("concord").u32(2).u8('h').u8('i'), raw{'Y'}.u32(9), raw{'O'}.u64(1).str("o")))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		a := plainAssembler()
 		for len(data) >= 2 {
@@ -128,21 +128,21 @@ func FuzzDecode(f *testing.F) {
 
 func TestMessagesOutOfPlaceAreErrors(t *testing.T) {
 	item := relationWire(1, "public", "item", 'd', "id", "a")
-	insert := wire{'I'}.u32(1).tuple('N', "1", "x")
-	for name, stream := range map[string][]wire{
+	insert := raw{'I'}.u32(1).tuple('N', "1", "x")
+	for name, stream := range map[string][]raw{
 		"empty":                    {{}},
 		"unknown type":             {{'z'}},
 		"row outside":              {item, insert},
 		"commit outside":           {commitWire},
 		"begin inside":             {beginWire, beginWire},
 		"unknown relation":         {beginWire, insert},
-		"too few columns":          {beginWire, item, wire{'I'}.u32(1).tuple('N', "1")},
+		"too few columns":          {beginWire, item, raw{'I'}.u32(1).tuple('N', "1")},
 		"trailing bytes":           {beginWire, item, append(insert[:len(insert):len(insert)], 0)},
 		"cut short":                {beginWire, item, insert[:len(insert)-1]},
-		"key is null":              {beginWire, item, wire{'I'}.u32(1).tuple('N', "\x00", "x")},
-		"insert with an old image": {beginWire, item, wire{'I'}.u32(1).tuple('K', "1", "x").tuple('N', "1", "x")},
-		"delete without one":       {beginWire, item, wire{'D'}.u32(1).tuple('N', "1", "x")},
-		"unknown truncate":         {beginWire, wire{'T'}.u32(1).u8(0).u32(1)},
+		"key is null":              {beginWire, item, raw{'I'}.u32(1).tuple('N', "\x00", "x")},
+		"insert with an old image": {beginWire, item, raw{'I'}.u32(1).tuple('K', "1", "x").tuple('N', "1", "x")},
+		"delete without one":       {beginWire, item, raw{'D'}.u32(1).tuple('N', "1", "x")},
+		"unknown truncate":         {beginWire, raw{'T'}.u32(1).u8(0).u32(1)},
 	} {
 		a := plainAssembler()
 		var err error
@@ -160,7 +160,7 @@ func TestMessagesOutOfPlaceAreErrors(t *testing.T) {
 func TestAMarkAfterAPartIsRefused(t *testing.T) {
 	a := plainAssembler()
 	var err error
-	feed := func(m wire) {
+	feed := func(m raw) {
 		if err == nil {
 			_, _, err = a.message(t.Context(), m)
 		}
@@ -169,12 +169,12 @@ func TestAMarkAfterAPartIsRefused(t *testing.T) {
 	feed(relationWire(1, "public", "item", 'd', "id", "a"))
 	feed(relationWire(3, "concord", "checkpoint", 'd', "origin", "epoch", "seq", "hlc", "applied_at"))
 	for i := range 100 {
-		feed(wire{'I'}.u32(1).tuple('N', fmt.Sprint(i), "some text to fill the part with"))
+		feed(raw{'I'}.u32(1).tuple('N', fmt.Sprint(i), "some text to fill the part with"))
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	feed(wire{'I'}.u32(3).tuple('N', "pune", "1", "5", "9", "x"))
+	feed(raw{'I'}.u32(3).tuple('N', "pune", "1", "5", "9", "x"))
 	if err == nil {
 		t.Error("rows of a replicated transaction went out as local ones")
 	}
@@ -184,12 +184,12 @@ func BenchmarkDecode(b *testing.B) {
 	a := plainAssembler()
 	a.partBytes = 512 << 10
 	ctx := context.Background()
-	for _, m := range []wire{relationWire(1, "public", "accounts", 'd', "aid", "bid", "abalance", "filler"), beginWire} {
+	for _, m := range []raw{relationWire(1, "public", "accounts", 'd', "aid", "bid", "abalance", "filler"), beginWire} {
 		if _, _, err := a.message(ctx, m); err != nil {
 			b.Fatal(err)
 		}
 	}
-	row := wire{'U'}.u32(1).tuple('N', "123456", "1", "-4711", "                                                                                    ")
+	row := raw{'U'}.u32(1).tuple('N', "123456", "1", "-4711", "                                                                                    ")
 	b.SetBytes(int64(len(row)))
 	b.ReportAllocs()
 	for b.Loop() {

@@ -14,9 +14,9 @@ const (
 	controlSchema   = "concord"
 	publicationName = "concord"
 
-	// originLanes is how many replication origins init creates for each peer; more
-	// are created when apply wants them and may.
-	originLanes = 8
+	// originLanes is how many replication origins init creates for each peer; apply
+	// creates those that are missing when it starts.
+	originLanes = defaultLanes
 
 	// probeName is the origin and the site of the start-up probe. No site may be
 	// called so: site names begin with a letter.
