@@ -42,7 +42,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// bench is one site's bus: a server on a directory, with a connection to it.
+// site is one site's bus: a server on a directory, with a connection to it.
 type site struct {
 	t    *testing.T
 	name change.Site
