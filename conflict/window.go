@@ -1,6 +1,7 @@
 package conflict
 
 import (
+	"context"
 	"sync"
 
 	"github.com/concord-db/concord/internal/change"
@@ -73,9 +74,9 @@ type Window struct {
 	// seen[p][o]: the last seq of origin o that site p is known to have seen: peers
 	// by the latest transaction settled from them, self by the marks capture read.
 	seen      map[change.Site]change.Seen
-	localSeq  uint64 // last local transaction added whole
-	localHLC  uint64
-	version   uint64 // counts everything that could change a decision
+	localSeq  uint64        // last local transaction added whole
+	grown     chan struct{} // closed and replaced when localSeq grows
+	version   uint64        // counts everything that could change a decision
 	latest    latestSet
 	bulk      []*bulk
 	lists     map[Key]*list
@@ -104,6 +105,7 @@ func NewWindow(o WindowOptions) *Window {
 		seen:   map[change.Site]change.Seen{},
 		lists:  map[Key]*list{},
 		tables: map[string]*tableTraffic{},
+		grown:  make(chan struct{}),
 	}
 	w.latest.init()
 	for _, p := range append([]change.Site{o.Self}, o.Peers...) {
@@ -133,7 +135,9 @@ func (w *Window) AddLocal(t *change.Transaction) {
 		w.addRows(tx, t.Rows)
 	}
 	if !t.More {
-		w.localSeq, w.localHLC = t.Seq, t.HLC
+		w.localSeq = t.Seq
+		close(w.grown)
+		w.grown = make(chan struct{})
 		w.compactSome(2)
 	}
 }
@@ -280,6 +284,24 @@ func (w *Window) LocalSeq() uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.localSeq
+}
+
+// AwaitLocal returns once the window holds the local transactions up to seq.
+func (w *Window) AwaitLocal(ctx context.Context, seq uint64) error {
+	for {
+		w.mu.Lock()
+		if w.localSeq >= seq {
+			w.mu.Unlock()
+			return nil
+		}
+		grown := w.grown
+		w.mu.Unlock()
+		select {
+		case <-grown:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // StartLocal sets where the feeding of local transactions begins: everything up to

@@ -1,0 +1,406 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/concord-db/concord/internal/testcluster"
+)
+
+// concord is the path of the program under test, built once by TestMain.
+var concord string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "concord-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	concord = filepath.Join(dir, "concord")
+	build := exec.Command("go", "build", "-o", concord, "github.com/concord-db/concord/cmd/concord")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "building concord:", err)
+		os.Exit(2)
+	}
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// site is one data centre of a test: a database server and an agent process.
+type site struct {
+	t       *testing.T
+	name    string
+	cluster *testcluster.Cluster
+	dsn     string
+	http    string
+	bus     string // what the agent listens on
+	proxy   *testcluster.Proxy
+	config  string // the agent's own file: its peer's bus is behind the proxy
+	log     *logFile
+
+	mu    sync.Mutex
+	agent *exec.Cmd
+	done  chan struct{}
+}
+
+// pair is two sites, mumbai and pune.
+type pair struct {
+	t    *testing.T
+	a, b *site
+}
+
+type pairOptions struct {
+	versions [2]int    // of PostgreSQL; 15 and 15 by default
+	faketime [2]string // e.g. "+10m"
+	rules    string    // [[table]] sections; all of public by default
+	defaults string    // lines of [defaults]
+	schema   string
+	settings map[string]string
+}
+
+const defaultRules = "[[table]]\nmatch = \"public.*\"\n"
+
+// newPair starts two servers, makes the schema on both and runs init. Agents are
+// not started.
+func newPair(t *testing.T, o pairOptions) *pair {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p := &pair{t: t}
+	var sites []*site
+	for i, name := range []string{"mumbai", "pune"} {
+		version := o.versions[i]
+		if version == 0 {
+			version = 15
+		}
+		c := testcluster.Own(t, testcluster.Options{Version: version, Settings: o.settings, Faketime: o.faketime[i]})
+		if err := c.CreateDatabase(t.Context(), "shop"); err != nil {
+			t.Fatal(err)
+		}
+		s := &site{t: t, name: name, cluster: c, dsn: c.DSN("shop"), http: freeAddr(t), bus: freeAddr(t)}
+		s.log = &logFile{t: t, name: name}
+		s.exec(o.schema)
+		sites = append(sites, s)
+	}
+	p.a, p.b = sites[0], sites[1]
+	for _, s := range sites {
+		proxy, err := testcluster.NewProxy(s.bus)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { proxy.Close() })
+		s.proxy = proxy
+		s.config = filepath.Join(dir, s.name+".toml")
+	}
+	rules := o.rules
+	if rules == "" {
+		rules = defaultRules
+	}
+	for _, s := range sites {
+		var b strings.Builder
+		fmt.Fprintf(&b, "cluster = \"shop\"\n\n[defaults]\n%s\n", o.defaults)
+		for _, other := range sites {
+			bus := other.bus
+			if other != s {
+				bus = other.proxy.Addr()
+			}
+			fmt.Fprintf(&b, "[site.%s]\ndsn = %q\nhttp = %q\nbus = %q\ndata = %q\n\n", other.name, other.dsn, other.http, bus, filepath.Join(dir, "data-"+other.name))
+		}
+		b.WriteString(rules)
+		if err := os.WriteFile(s.config, []byte(b.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p.mustRun(s, "init", "--site", s.name)
+	}
+	t.Cleanup(func() {
+		p.a.kill()
+		p.b.kill()
+		if t.Failed() {
+			p.a.log.dump()
+			p.b.log.dump()
+		}
+	})
+	return p
+}
+
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// run executes concord once and returns its output and exit code.
+func (p *pair) run(s *site, args ...string) (string, int) {
+	p.t.Helper()
+	cmd := exec.Command(concord, append(args, "-c", s.config)...)
+	out, err := cmd.CombinedOutput()
+	if err != nil && cmd.ProcessState == nil {
+		p.t.Fatalf("concord %s: %v", strings.Join(args, " "), err)
+	}
+	return string(out), cmd.ProcessState.ExitCode()
+}
+
+func (p *pair) mustRun(s *site, args ...string) string {
+	p.t.Helper()
+	out, code := p.run(s, args...)
+	if code != 0 {
+		p.t.Fatalf("concord %s: exit %d\n%s", strings.Join(args, " "), code, out)
+	}
+	return out
+}
+
+// start starts the site's agent.
+func (s *site) start() {
+	s.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	cmd := exec.Command(concord, "run", "--site", s.name, "-c", s.config)
+	cmd.Stderr, cmd.Stdout = s.log, s.log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(done) }()
+	s.agent, s.done = cmd, done
+}
+
+// kill ends the agent with SIGKILL and waits for it.
+func (s *site) kill() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.agent == nil {
+		return
+	}
+	_ = s.agent.Process.Kill()
+	<-s.done
+	s.agent = nil
+}
+
+// stop ends the agent with SIGTERM; it must exit with 0.
+func (s *site) stop() {
+	s.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = s.agent.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-s.done:
+	case <-time.After(20 * time.Second):
+		s.t.Errorf("agent of %s did not stop in 20 s", s.name)
+		_ = s.agent.Process.Kill()
+		<-s.done
+	}
+	if code := s.agent.ProcessState.ExitCode(); code != 0 {
+		s.t.Errorf("agent of %s: exit %d after SIGTERM", s.name, code)
+	}
+	s.agent = nil
+}
+
+func (s *site) connect() *pgx.Conn {
+	s.t.Helper()
+	c, err := pgx.Connect(context.Background(), s.dsn)
+	if err != nil {
+		s.t.Fatalf("connecting to %s: %v", s.name, err)
+	}
+	s.t.Cleanup(func() { c.Close(context.Background()) })
+	return c
+}
+
+func (s *site) exec(sql string, args ...any) {
+	s.t.Helper()
+	if sql == "" {
+		return
+	}
+	c, err := pgx.Connect(context.Background(), s.dsn)
+	if err != nil {
+		s.t.Fatalf("connecting to %s: %v", s.name, err)
+	}
+	defer c.Close(context.Background())
+	if len(args) == 0 {
+		_, err = c.PgConn().Exec(context.Background(), sql).ReadAll()
+	} else {
+		_, err = c.Exec(context.Background(), sql, args...)
+	}
+	if err != nil {
+		s.t.Fatalf("%s: %v", s.name, err)
+	}
+}
+
+// query returns the rows of a query as text, columns joined by |.
+func (s *site) query(sql string) []string {
+	s.t.Helper()
+	c, err := pgx.Connect(context.Background(), s.dsn)
+	if err != nil {
+		s.t.Fatalf("connecting to %s: %v", s.name, err)
+	}
+	defer c.Close(context.Background())
+	results, err := c.PgConn().Exec(context.Background(), sql).ReadAll()
+	if err != nil {
+		s.t.Fatalf("%s: %s: %v", s.name, sql, err)
+	}
+	var out []string
+	for _, r := range results {
+		for _, row := range r.Rows {
+			out = append(out, string(bytes.Join(row, []byte("|"))))
+		}
+	}
+	return out
+}
+
+func (s *site) one(sql string) string {
+	s.t.Helper()
+	rows := s.query(sql)
+	if len(rows) != 1 {
+		s.t.Fatalf("%s: %s: %d rows", s.name, sql, len(rows))
+	}
+	return rows[0]
+}
+
+// eventually polls until ok or the deadline.
+func eventually(t *testing.T, within time.Duration, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(within)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %s: %s", within, what)
+		}
+		poll()
+	}
+}
+
+// poll waits a moment between two looks.
+func poll() { <-time.After(20 * time.Millisecond) }
+
+// lag is what /v1/lag says.
+type lag struct {
+	Site  string `json:"site"`
+	Links []struct {
+		From         string  `json:"from"`
+		State        string  `json:"state"`
+		LagSeconds   float64 `json:"lag_seconds"`
+		Transactions int64   `json:"transactions"`
+		Bytes        int64   `json:"bytes"`
+	} `json:"links"`
+}
+
+func (s *site) get(path string) (string, int, error) {
+	c := http.Client{Timeout: 5 * time.Second}
+	r, err := c.Get("http://" + s.http + path)
+	if err != nil {
+		return "", 0, err
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	return string(body), r.StatusCode, err
+}
+
+func (s *site) lag() (l lag, err error) {
+	body, _, err := s.get("/v1/lag")
+	if err != nil {
+		return l, err
+	}
+	return l, json.Unmarshal([]byte(body), &l)
+}
+
+// quiesce waits until everything committed at either site before the call has been
+// applied at the other: a marker row written at each arrives at the other, and
+// streams are in order.
+func (p *pair) quiesce(within time.Duration) {
+	p.t.Helper()
+	mark := fmt.Sprint(time.Now().UnixNano())
+	p.a.exec("INSERT INTO marker VALUES ('" + mark + "-a')")
+	p.b.exec("INSERT INTO marker VALUES ('" + mark + "-b')")
+	eventually(p.t, within, "both sites have everything", func() bool {
+		return p.a.one("SELECT count(*) FROM marker WHERE id = '"+mark+"-b'") == "1" &&
+			p.b.one("SELECT count(*) FROM marker WHERE id = '"+mark+"-a'") == "1"
+	})
+}
+
+// requireEqual compares all tables of public row by row.
+func (p *pair) requireEqual() {
+	p.t.Helper()
+	tables := p.a.query("SELECT quote_ident(relname) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY 1")
+	for _, table := range tables {
+		q := "SELECT t::text FROM public." + table + " t ORDER BY t::text COLLATE \"C\""
+		a, b := p.a.query(q), p.b.query(q)
+		if n := diff(p.t, table, a, b); n > 0 {
+			p.t.Errorf("table %s: %d rows differ (%d at mumbai, %d at pune)", table, n, len(a), len(b))
+		}
+	}
+}
+
+// diff counts rows that are on one side only and logs the first few.
+func diff(t *testing.T, table string, a, b []string) int {
+	count := map[string]int{}
+	for _, r := range a {
+		count[r]++
+	}
+	for _, r := range b {
+		count[r]--
+	}
+	n := 0
+	for r, c := range count {
+		if c == 0 {
+			continue
+		}
+		if n++; n <= 10 {
+			side := "mumbai"
+			if c < 0 {
+				side = "pune"
+			}
+			t.Logf("%s: only at %s: %.200s", table, side, r)
+		}
+	}
+	return n
+}
+
+// logFile keeps the last output of an agent for a failed test.
+type logFile struct {
+	t    *testing.T
+	name string
+	mu   sync.Mutex
+	buf  []byte
+}
+
+func (l *logFile) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.buf = append(l.buf, p...)
+	if len(l.buf) > 1<<20 {
+		l.buf = append([]byte(nil), l.buf[len(l.buf)-1<<19:]...)
+	}
+	return len(p), nil
+}
+
+func (l *logFile) dump() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	tail := l.buf
+	if len(tail) > 8000 {
+		tail = tail[len(tail)-8000:]
+	}
+	l.t.Logf("agent of %s:\n%s", l.name, tail)
+}
