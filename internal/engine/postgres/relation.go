@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -39,6 +40,7 @@ func (r *relation) column(name string) int { return slices.Index(r.columns, name
 // it is now, read again when a message does not fit what is known.
 type shaper struct {
 	tables  func(string) bool // nil: all
+	log     *slog.Logger      // nil: silent
 	connect func(ctx context.Context) (*pgx.Conn, error)
 	known   *catalog
 	before  map[uint32][]string // key columns by relation, as last used
@@ -62,6 +64,10 @@ func (s *shaper) relation(ctx context.Context, m *relationMessage) (*relation, e
 		return r, nil
 	}
 	if s.tables != nil && !s.tables(r.name) {
+		// Renamed, or excluded since this was logged.
+		if s.log != nil {
+			s.log.Warn("rows of a published table are left out: the configuration does not replicate it", "table", r.name)
+		}
 		return r, nil
 	}
 	r.use = useRows
@@ -185,11 +191,7 @@ func (s *shaper) key(m *relationMessage, facts *tableFacts) ([]string, error) {
 	if facts == nil {
 		return key, nil
 	}
-	var ps []problem
-	for _, p := range s.known.problems(&tableFacts{
+	return key, refusal(s.known.problems(&tableFacts{
 		schema: m.schema, name: m.name, relkind: 'r', persistence: 'p', identity: m.identity, key: key, columns: facts.columns,
-	}) {
-		ps = append(ps, p)
-	}
-	return key, refusal(ps)
+	}))
 }

@@ -85,6 +85,7 @@ func (db *DB) Open(ctx context.Context, from change.Position) (capture.Reader, e
 	}
 	sh := &shaper{
 		tables:  db.opts.Tables,
+		log:     db.log,
 		connect: func(ctx context.Context) (*pgx.Conn, error) { return db.connect(ctx, roleCapture) },
 		known:   tables,
 		before:  map[uint32][]string{},
