@@ -54,10 +54,11 @@ func (db *DB) Conflict(ctx context.Context, id int64) (c site.Conflict, err erro
 	return c, err
 }
 
-// PruneConflicts forgets conflicts settled before olderThan and reports how many.
-func (db *DB) PruneConflicts(ctx context.Context, olderThan time.Time) (n int64, err error) {
+// PruneConflicts forgets conflicts that were settled longer than age ago and reports
+// how many.
+func (db *DB) PruneConflicts(ctx context.Context, age time.Duration) (n int64, err error) {
 	err = db.ask(ctx, "pruning conflicts", func(conn *pgx.Conn) error {
-		tag, err := conn.Exec(ctx, `DELETE FROM concord.conflict WHERE at < $1`, olderThan)
+		tag, err := conn.Exec(ctx, `DELETE FROM concord.conflict WHERE at < $1`, time.Now().Add(-age))
 		n = tag.RowsAffected()
 		return err
 	})

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -76,7 +77,12 @@ func (db *DB) Acquire(ctx context.Context, origin change.Site) (func(), error) {
 		for conn.PgConn().WaitForNotification(watch) == nil {
 			// Nobody notifies; only the end of the connection is of interest.
 		}
-		closeConn(watch, conn)
+		// The server may take its time to notice that a session has ended: the lock is
+		// given back by name.
+		last, cancel := context.WithTimeout(context.WithoutCancel(watch), time.Second)
+		defer cancel()
+		_, _ = conn.Exec(last, `SELECT pg_advisory_unlock($1)`, leaseKey(origin)) // fails when the connection has died
+		closeConn(last, conn)
 	}()
 	var once sync.Once
 	return func() {

@@ -153,7 +153,11 @@ func (b *statementBuilder) match(old bool) string {
 	key := b.table.key(names)
 	terms := make([]string, 0, len(names))
 	for i, k := range b.shape.Key {
-		terms = append(terms, fmt.Sprintf("t.%s %s %s", quote(names[i]), key.operator(names[i]), b.value(k, old)))
+		column := "t." + quote(names[i])
+		if c := b.table.columns[names[i]]; c.domain {
+			column += "::" + c.base // the index has the operators of the base type
+		}
+		terms = append(terms, fmt.Sprintf("%s %s %s", column, key.operator(names[i]), b.value(k, old)))
 	}
 	return strings.Join(terms, " AND ")
 }

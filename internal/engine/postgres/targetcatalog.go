@@ -36,6 +36,7 @@ type localColumn struct {
 	name      string
 	base      string // its type under all domains, as SQL without modifiers
 	transfer  transfer
+	domain    bool
 	boolean   bool
 	always    bool // GENERATED ALWAYS AS IDENTITY: an update cannot set it
 	generated bool // computed: never written
@@ -196,7 +197,7 @@ WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p')`
 
 // format_type with the modifier -1 names the type that has none: "bit", not bit(1).
 const localColumnsQuery = `
-SELECT a.attname::text, format_type(b.oid, -1), format_type(a.atttypid, a.atttypmod), a.attidentity = 'a', a.attgenerated <> ''
+SELECT a.attname::text, format_type(b.oid, -1), format_type(a.atttypid, a.atttypmod), b.oid <> a.atttypid, a.attidentity = 'a', a.attgenerated <> ''
 FROM pg_attribute a CROSS JOIN LATERAL (
 	WITH RECURSIVE d(oid, typtype, typbasetype) AS (
 		SELECT t.oid, t.typtype, t.typbasetype FROM pg_type t WHERE t.oid = a.atttypid
@@ -259,7 +260,7 @@ func readLocal(ctx context.Context, q querier, schema, name string) (*localTable
 	}
 	var c localColumn
 	var typeText string
-	if _, err := pgx.ForEachRow(rows, []any{&c.name, &c.base, &typeText, &c.always, &c.generated}, func() error {
+	if _, err := pgx.ForEachRow(rows, []any{&c.name, &c.base, &typeText, &c.domain, &c.always, &c.generated}, func() error {
 		found := c
 		found.transfer, found.boolean = transferOf(c.base), c.base == "boolean"
 		t.columns[c.name] = &found
