@@ -94,13 +94,13 @@ func secretSpans(line string) []span {
 			hide(m[2], len(line)) // not in a URL: how the value ends depends on too much
 		}
 	}
-	for _, re := range []*regexp.Regexp{keyValueDSN, notPort} {
-		if m := re.FindStringSubmatchIndex(line); m != nil {
-			hide(m[2], m[3])
-		}
+	if m := keyValueDSN.FindStringSubmatchIndex(line); m != nil {
+		hide(m[2], m[3])
 	}
 	if at := strings.LastIndexByte(line, '@'); at >= 0 {
 		hide(userStart(line[:at]), at)
+	} else if m := notPort.FindStringSubmatchIndex(line); m != nil {
+		hide(m[2], m[3])
 	}
 	if i := strings.Index(line, "//"); i >= 0 {
 		if q := strings.IndexByte(line[i:], '?'); q >= 0 {
