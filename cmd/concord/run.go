@@ -40,6 +40,11 @@ func newRunCommand(opts *globalOptions) *cobra.Command {
 			if os.Getenv("GOMEMLIMIT") == "" {
 				debug.SetMemoryLimit(memoryLimit)
 			}
+			stop, err := startProfile()
+			if err != nil {
+				return err
+			}
+			defer stop()
 			log := opts.logger().With("site", name)
 			s, err := site.New(cfg, change.Site(name), site.Options{Role: site.Role(role), Logger: log})
 			if err != nil {
