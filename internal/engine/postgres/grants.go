@@ -38,6 +38,7 @@ var controlRights = []struct{ object, rights string }{
 	{"heartbeat", "SELECT, INSERT, UPDATE, DELETE"},
 	{"conflict", "SELECT, INSERT, UPDATE, DELETE"},
 	{"parked", "SELECT, INSERT, UPDATE, DELETE"},
+	{"hold", "SELECT, INSERT, UPDATE, DELETE"},
 	{"conflicts", "SELECT"},
 	{"status", "SELECT"},
 }

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/concord-db/concord/apply"
@@ -100,11 +101,18 @@ func (b *statementBuilder) build(v verb) *statement {
 	case verbInsert, verbPut:
 		b.insert(v == verbPut)
 	case verbUpdate:
-		set, where := b.assignments(b.set()), b.match(false)
+		columns := b.set()
+		if len(columns) == 0 { // the row is there or not, and locked
+			where := b.match(false)
+			b.s.sql = fmt.Sprintf("SELECT s.n FROM %s JOIN %s AS t ON %s FOR NO KEY UPDATE OF t", b.source(true), t.only(), where)
+			b.s.returns, b.s.results = true, []int16{1}
+			break
+		}
+		set, where := b.assignments(columns), b.match(false)
 		b.s.sql = fmt.Sprintf("UPDATE %s AS t SET %s FROM %s WHERE %s RETURNING s.n", t.only(), set, b.source(true), where)
 		b.s.returns, b.s.results = true, []int16{1}
 	case verbMove:
-		set, where := b.assignments(b.writable(true)), b.match(true)
+		set, where := b.assignments(b.moved()), b.match(true)
 		b.s.sql = fmt.Sprintf("UPDATE %s AS t SET %s FROM %s WHERE %s RETURNING s.n", t.only(), set, b.source(true), where)
 		b.s.returns, b.s.results = true, []int16{1}
 	case verbDelete:
@@ -171,34 +179,33 @@ func (k *localKey) operator(column string) string {
 	return "="
 }
 
-// writable lists the included columns that a statement may set. An update cannot set
-// an identity column that is GENERATED ALWAYS; its origin could not either.
-func (b *statementBuilder) writable(update bool) []int {
-	var out []int
-	for _, i := range b.included {
-		c := b.table.columns[b.shape.Columns[i].Name]
-		if c.generated || update && c.always {
-			continue
-		}
-		out = append(out, i)
-	}
-	return out
+// local is the local column for column i of the shape.
+func (b *statementBuilder) local(i int) *localColumn { return b.table.columns[b.shape.Columns[i].Name] }
+
+// writable lists the included columns that are not computed here.
+func (b *statementBuilder) writable() []int {
+	return slices.DeleteFunc(slices.Clone(b.included), func(i int) bool { return b.local(i).generated })
 }
 
-// set lists the columns that an update assigns: not those of the key, but where
-// equal values of its type may be written differently (1.0 and 1.00), or where there
-// is nothing else: then the row is at least touched, and found or not.
+// set lists the columns that an update assigns. Not those of the key, but where equal
+// values of its type may be written differently (1.0 and 1.00), or where there is
+// nothing else: then the row is written as it is. And not an identity column that is
+// GENERATED ALWAYS: no update can set one, nor could the origin's.
 func (b *statementBuilder) set() []int {
-	var out []int
-	for _, i := range b.writable(true) {
-		if !b.shape.IsKey(i) || !plainText(b.shape.Columns[i].Kind) {
-			out = append(out, i)
-		}
+	settable := slices.DeleteFunc(b.writable(), func(i int) bool { return b.local(i).always })
+	set := slices.DeleteFunc(slices.Clone(settable), func(i int) bool {
+		return b.shape.IsKey(i) && plainText(b.shape.Columns[i].Kind)
+	})
+	if len(set) == 0 && len(settable) > 0 {
+		return settable[:1]
 	}
-	if len(out) == 0 {
-		out = b.shape.Key[:1]
-	}
-	return out
+	return set
+}
+
+// moved lists the columns that an update of the key assigns: the key above all. If a
+// column of it is GENERATED ALWAYS here the server refuses.
+func (b *statementBuilder) moved() []int {
+	return slices.DeleteFunc(b.writable(), func(i int) bool { return b.local(i).always && !b.shape.IsKey(i) })
 }
 
 func (b *statementBuilder) assignments(columns []int) string {
@@ -213,7 +220,7 @@ func (b *statementBuilder) insert(put bool) {
 	t := b.table
 	var names, values []string
 	overriding := ""
-	for _, i := range b.writable(false) {
+	for _, i := range b.writable() {
 		name := b.shape.Columns[i].Name
 		names = append(names, quote(name))
 		values = append(values, b.value(i, false))
@@ -234,6 +241,10 @@ func (b *statementBuilder) insert(put bool) {
 	for _, i := range b.set() {
 		name := quote(b.shape.Columns[i].Name)
 		set = append(set, name+" = EXCLUDED."+name)
+	}
+	if len(set) == 0 {
+		b.s.sql += fmt.Sprintf(" ON CONFLICT (%s) DO NOTHING", strings.Join(key, ", "))
+		return
 	}
 	b.s.sql += fmt.Sprintf(" ON CONFLICT (%s) DO UPDATE SET %s", strings.Join(key, ", "), strings.Join(set, ", "))
 }

@@ -268,14 +268,15 @@ func (l *lane) encode(s *statement, rows int, image func(i int, old bool) []chan
 // failed looks at an error of a statement on table t. When the table has changed
 // since it was read, the error is what the table now lacks, or transient.
 func (tx *targetTx) failed(ctx context.Context, shape *change.Table, included []int, t *localTable, err error) error {
-	var pe *pgconn.PgError
-	if errors.As(err, &pe) && pe.Code == "0A000" && pe.Routine == "RevalidateCachedQuery" {
-		tx.lane.stale = true // the type of a result changed
-		return &targetError{class: apply.ErrTransient, doing: "reading table " + shape.QualifiedName(), cause: err}
-	}
 	if err == nil || !staleSchema(err) && !errors.Is(err, errValue) {
 		return err
 	}
+	cause := err
+	var pe *pgconn.PgError
+	if errors.As(err, &pe) {
+		cause = pe
+	}
+	altered := &targetError{class: apply.ErrTransient, doing: "table " + shape.QualifiedName() + " was altered", cause: cause}
 	now, rerr := tx.db.reload(ctx, shape.Schema, shape.Name)
 	if rerr != nil {
 		return rerr
@@ -283,8 +284,12 @@ func (tx *targetTx) failed(ctx context.Context, shape *change.Table, included []
 	if schema := misfit(now, shape, included); schema != nil {
 		return schema
 	}
+	if pe != nil && pe.Code == "0A000" && pe.Routine == "RevalidateCachedQuery" {
+		tx.lane.stale = true // the type of a prepared statement's result changed
+		return altered
+	}
 	if now != t {
-		return &targetError{class: apply.ErrTransient, doing: "table " + shape.QualifiedName() + " was altered", cause: err}
+		return altered
 	}
 	return err
 }

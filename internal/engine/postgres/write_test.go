@@ -298,6 +298,14 @@ func TestIdentityGeneratedAndExtraColumns(t *testing.T) {
 		a.apply(write(apply.Put, s, nil, img("51", "63", "71", "4")))
 		a.want(`SELECT id, n, always, v, twice FROM t ORDER BY id`, "(50,61,70,2,4) (51,63,71,4,8)")
 
+		// An update cannot move a key that is generated always; nothing is done in silence.
+		if err := a.attempt(write(apply.Update, s, img("51", "~", "~", "~"), img("53", "63", "71", "4"))); class(err) != apply.ErrRejected {
+			t.Errorf("moving an identity: %v, want rejected", err)
+		}
+		if missing := a.apply(write(apply.Update, s, nil, img("51", "~", "~", "~")), write(apply.Update, s, nil, img("99", "~", "~", "~"))); !slices.Equal(missing, []int{1}) {
+			t.Errorf("missing %v, want [1]", missing)
+		}
+
 		// A column that is ordinary at the origin and computed here is computed.
 		wider := *s
 		wider.Columns = append(slices.Clone(s.Columns), change.Column{Name: "twice", Type: "integer", Kind: change.KindInt})
