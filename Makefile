@@ -11,6 +11,7 @@ GOLANGCI         := .cache/bin/golangci-lint
 GOLANGCI_VERSION := v2.15.0
 
 FUZZTIME ?= 30s
+SEEDS    ?= 100000
 
 export CGO_ENABLED ?= 0
 
@@ -65,6 +66,10 @@ $(GOLANGCI):
 .PHONY: bench
 bench: servers build ## the benchmarks, beside the database's own replication
 	$(GO) run ./cmd/bench
+
+.PHONY: simulate
+simulate: ## SEEDS=100000 random histories of 2, 3 and 5 sites in memory
+	$(GO) run ./internal/simulation/cmd/simulate -seeds $(SEEDS)
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (30s) each
