@@ -352,3 +352,42 @@ func TestClassesOfCodes(t *testing.T) {
 		}
 	}
 }
+
+// A fault of Concord's own objects parks nothing.
+func TestBrokenControlObjectsAreRefused(t *testing.T) {
+	onEachVersion(t, func(t *testing.T, c *testcluster.Cluster) {
+		a := applying(t, c, Options{}, `CREATE TABLE public.t (id int PRIMARY KEY, v text)`)
+		s := a.shape("t")
+		a.app.run(`ALTER TABLE concord.parked RENAME TO parked_away`)
+		tx := a.begin()
+		if err := tx.Record(a.ctx, nil, []apply.Parked{someParked(s, 1)}); class(err) != change.ErrRefused {
+			t.Errorf("recording: %v, want refused", err)
+		}
+		tx.Rollback(a.ctx)
+		if a.markingOf(a.app.Conn) == markOrigin {
+			a.apply(write(apply.Insert, s, nil, img("1", "x")))
+			for i := range a.Overlap() {
+				a.app.run(`SELECT pg_replication_origin_drop(` + literal(a.originName("pune", i)) + `)`)
+			}
+			for range a.Overlap() { // on sessions that are open, and on new ones
+				tx, err := a.Begin(a.ctx, apply.Checkpoint{Origin: "pune", Seq: 2, Previous: 1})
+				if err == nil {
+					_, err = tx.Write(a.ctx, []apply.Write{write(apply.Insert, s, nil, img("2", "x"))})
+					tx.Rollback(a.ctx)
+				}
+				if class(err) != change.ErrRefused {
+					t.Errorf("writing without an origin: %v, want refused", err)
+				}
+			}
+			a.release()
+			a.release = a.acquire() // makes them again
+			a.apply(write(apply.Insert, s, nil, img("2", "x")))
+		}
+		a.app.run(`ALTER TABLE concord.checkpoint RENAME TO checkpoint_away`)
+		tx = a.begin()
+		if err := tx.Commit(a.ctx); class(err) != change.ErrRefused {
+			t.Errorf("committing: %v, want refused", err)
+		}
+		a.app.run(`ALTER TABLE concord.checkpoint_away RENAME TO checkpoint`)
+	})
+}

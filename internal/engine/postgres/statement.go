@@ -74,6 +74,9 @@ func (t *localTable) statement(shape *change.Table, v verb, included []int) *sta
 	defer t.mu.Unlock()
 	s := t.statements[k]
 	if s == nil {
+		if len(t.statements) >= maxPrepared { // sessions forget theirs at as many
+			clear(t.statements)
+		}
 		b := statementBuilder{table: t, shape: shape, included: included}
 		s = b.build(v)
 		s.formats = make([]int16, len(s.params))

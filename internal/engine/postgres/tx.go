@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -61,7 +62,20 @@ func (tx *targetTx) run(ctx context.Context, b *batch, doing string) error {
 	if err == nil {
 		return nil
 	}
-	return classify(ctx, doing, fenced(tx.c, err))
+	err = classify(ctx, doing, fenced(tx.c, err))
+	var row *rowError
+	var e *targetError
+	if errors.As(err, &e) && e.class == apply.ErrRejected && !errors.As(err, &row) && !aboutData(sqlState(err)) {
+		// Concord's own objects are not as they should be: no reason to park anything.
+		e.class, e.hint = change.ErrRefused, "run concord init, see concord doctor"
+	}
+	return err
+}
+
+// aboutData reports whether an error outside the writes, as of a deferred constraint
+// at the commit, is about what was written all the same.
+func aboutData(code string) bool {
+	return strings.HasPrefix(code, "22") || strings.HasPrefix(code, "23") || strings.HasPrefix(code, "P0")
 }
 
 // check fails when the transaction has ended, or its agent no longer holds the lease.
