@@ -283,7 +283,7 @@ func (a *appender) explain(ctx context.Context, err error) error {
 	if !errors.Is(err, errWrongSequence) && !errors.Is(err, jetstream.ErrNoStreamResponse) {
 		return err
 	}
-	stream, lookErr := a.store.bus.js.Stream(ctx, a.store.name)
+	stream, lookErr := a.store.bus.stream(ctx, a.store.name)
 	if lookErr != nil {
 		return fmt.Errorf("%w (and stream %s cannot be looked at: %w)", err, a.store.name, lookErr)
 	}

@@ -19,7 +19,7 @@ type end struct {
 // readEnd reads the end of a stream from its leader. The zero end when the stream
 // does not exist.
 func readEnd(ctx context.Context, b *Bus, name string) (end, error) {
-	stream, err := b.js.Stream(ctx, name)
+	stream, err := b.stream(ctx, name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return end{first: 1}, nil
 	}
@@ -30,7 +30,7 @@ func readEnd(ctx context.Context, b *Bus, name string) (end, error) {
 }
 
 func endOf(ctx context.Context, stream jetstream.Stream) (end, error) {
-	info, err := stream.Info(ctx)
+	info, err := streamInfo(ctx, stream)
 	if err != nil {
 		return end{}, fmt.Errorf("reading the end of stream: %w", err)
 	}
@@ -48,7 +48,7 @@ func endOf(ctx context.Context, stream jetstream.Stream) (end, error) {
 // getMessage reads one message. A message that should be there and is not has been
 // removed or lost: change.ErrNeedsCopy.
 func getMessage(ctx context.Context, stream jetstream.Stream, name string, sequence uint64) (*jetstream.RawStreamMsg, error) {
-	m, err := stream.GetMsg(ctx, sequence)
+	m, err := streamMessage(ctx, stream, sequence)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, fmt.Errorf("%w: message %d of stream %s is gone", change.ErrNeedsCopy, sequence, name)
 	}

@@ -51,6 +51,8 @@ func (b *Bus) checkExternal(ctx context.Context, e External) error {
 	if e.Logger == nil {
 		e.Logger = slog.New(slog.DiscardHandler)
 	}
+	ctx, cancel := brief(ctx)
+	defer cancel()
 	_, err := b.js.AccountInfo(ctx)
 	switch {
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):

@@ -29,7 +29,7 @@ type intake struct {
 
 // plan finds the message of the origin's stream to go on with.
 func (r *Relay) plan(ctx context.Context, origin, local jetstream.Stream, at copied) (*intake, uint64, error) {
-	info, err := origin.Info(ctx)
+	info, err := streamInfo(ctx, origin)
 	if err != nil {
 		return nil, 0, fmt.Errorf("reading the state of site %s: %w", r.store.origin, err)
 	}
@@ -81,7 +81,7 @@ func (r *Relay) plan(ctx context.Context, origin, local jetstream.Stream, at cop
 // those before a common one are common too, so a binary search will do; a copy
 // that was spliced before may make it find an earlier one, which costs only time.
 func (r *Relay) common(ctx context.Context, origin, local jetstream.Stream, end, first, last uint64) (label, error) {
-	info, err := local.Info(ctx)
+	info, err := streamInfo(ctx, local)
 	if err != nil {
 		return label{}, fmt.Errorf("reading the state of the copy: %w", err)
 	}

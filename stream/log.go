@@ -45,7 +45,7 @@ func (l *Log) Open(ctx context.Context, epoch uint32, after uint64) (change.Fram
 }
 
 func (l *Log) open(ctx context.Context, epoch uint32, after uint64) (*Reader, error) {
-	stream, err := l.store.bus.js.Stream(ctx, l.store.name)
+	stream, err := l.store.bus.stream(ctx, l.store.name)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +125,7 @@ func (l *Log) Tail(ctx context.Context) (change.Tail, error) {
 // window holds them. The last frame stays in any case: it says where the stream
 // stands.
 func (l *Log) Trim(ctx context.Context, seq uint64) error {
-	stream, err := l.store.bus.js.Stream(ctx, l.store.name)
+	stream, err := l.store.bus.stream(ctx, l.store.name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil
 	}
@@ -147,7 +147,7 @@ func (l *Log) Trim(ctx context.Context, seq uint64) error {
 	if keep = min(keep, e.last); keep <= e.first {
 		return nil
 	}
-	if err := stream.Purge(ctx, jetstream.WithPurgeSequence(keep)); err != nil {
+	if err := purgeBefore(ctx, stream, keep); err != nil {
 		return fmt.Errorf("trimming stream %s: %w", l.store.name, err)
 	}
 	return nil
@@ -166,7 +166,7 @@ type LogStatus struct {
 
 // Status tells how much the stream holds.
 func (l *Log) Status(ctx context.Context) (LogStatus, error) {
-	stream, err := l.store.bus.js.Stream(ctx, l.store.name)
+	stream, err := l.store.bus.stream(ctx, l.store.name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return LogStatus{}, nil
 	}

@@ -34,12 +34,9 @@ type puller struct {
 // pull starts reading at stream sequence from. The caller stops it.
 func pull(ctx context.Context, stream jetstream.Stream, from uint64) (*puller, error) {
 	name := stream.CachedInfo().Config.Name
-	consumer, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
+	consumer, err := newConsumer(ctx, stream, jetstream.ConsumerConfig{
 		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
 		OptStartSeq:       max(from, 1),
-		AckPolicy:         jetstream.AckNonePolicy,
-		MemoryStorage:     true,
-		Replicas:          1,
 		InactiveThreshold: pullIdle,
 	})
 	if err != nil {

@@ -123,7 +123,7 @@ func (r *Relay) session(ctx context.Context) error {
 	}
 	defer peer.Close()
 	name := StreamName(r.store.cluster, r.store.origin)
-	origin, err := peer.js.Stream(ctx, name)
+	origin, err := peer.stream(ctx, name)
 	if err != nil {
 		return fmt.Errorf("opening stream %s of site %s: %w", name, r.store.origin, err)
 	}
@@ -218,7 +218,7 @@ func (r *Relay) poll(ctx context.Context, origin jetstream.Stream) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
-		info, err := origin.Info(ctx)
+		info, err := streamInfo(ctx, origin)
 		if err != nil {
 			return fmt.Errorf("asking site %s how far it is: %w", r.store.origin, err)
 		}
@@ -239,9 +239,8 @@ func (r *Relay) poll(ctx context.Context, origin jetstream.Stream) error {
 
 // lastLabel reads the headers of a stream's last message and not the message.
 func lastLabel(ctx context.Context, stream jetstream.Stream) (label, error) {
-	c, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
-		DeliverPolicy: jetstream.DeliverLastPolicy, HeadersOnly: true, AckPolicy: jetstream.AckNonePolicy,
-		MemoryStorage: true, Replicas: 1, InactiveThreshold: 10 * time.Second,
+	c, err := newConsumer(ctx, stream, jetstream.ConsumerConfig{
+		DeliverPolicy: jetstream.DeliverLastPolicy, HeadersOnly: true, InactiveThreshold: 10 * time.Second,
 	})
 	if err != nil {
 		return label{}, err

@@ -68,11 +68,11 @@ func (s store) config(subject string) jetstream.StreamConfig {
 // open returns the stream, created when there is none. change.ErrRefused when
 // there is a stream of that name that would lose or take what it must not.
 func (s store) open(ctx context.Context) (jetstream.Stream, error) {
-	stream, err := s.bus.js.Stream(ctx, s.name)
+	stream, err := s.bus.stream(ctx, s.name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		stream, err = s.bus.js.CreateStream(ctx, s.config(s.subject+".none"))
+		stream, err = s.bus.createStream(ctx, s.config(s.subject+".none"))
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			stream, err = s.bus.js.Stream(ctx, s.name)
+			stream, err = s.bus.stream(ctx, s.name)
 		}
 	}
 	if err != nil {
@@ -97,7 +97,7 @@ func (s store) take(ctx context.Context, subject string) error {
 	if s.maxBytes != 0 {
 		c.MaxBytes = s.maxBytes
 	}
-	if _, err := s.bus.js.UpdateStream(ctx, c); err != nil {
+	if err := s.bus.updateStream(ctx, c); err != nil {
 		return fmt.Errorf("taking stream %s over: %w", s.name, classify(err))
 	}
 	return nil
