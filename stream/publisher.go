@@ -95,6 +95,9 @@ func (p *Publisher) Publish(ctx context.Context, f *change.Frame) (change.Ack, e
 	if f.Cluster != p.store.cluster || f.Origin != p.store.origin {
 		return nil, fmt.Errorf("publishing a frame of site %s, cluster %s, in stream %s", f.Origin, f.Cluster, p.store.name)
 	}
+	if err := p.appender.failure(ctx); err != nil {
+		return nil, fmt.Errorf("publishing in stream %s: %w", p.store.name, err)
+	}
 	at, err := p.at.advance(f)
 	if err != nil {
 		return nil, fmt.Errorf("publishing in stream %s: %w", p.store.name, err)
