@@ -37,6 +37,7 @@ type Options struct {
 	FrameBytes   int           // cut frames at about this size; 256 KiB
 	PendingBytes int           // read ahead of the publisher at most; 4 MiB
 	MaxInflight  int           // frames published and not yet stored; 8
+	Linger       time.Duration // how long a frame waits to grow when transactions come fast; 10 ms
 	Heartbeat    time.Duration // 1 s
 
 	// MaxDrift is how far this database's clock may be ahead of the other sites; 0
@@ -100,6 +101,9 @@ func New(source Source, pub Publisher, o Options) *Agent {
 	def(&o.FrameBytes, 256<<10)
 	def(&o.PendingBytes, 4<<20)
 	def(&o.MaxInflight, 8)
+	if o.Linger == 0 {
+		o.Linger = 10 * time.Millisecond
+	}
 	if o.Heartbeat == 0 {
 		o.Heartbeat = time.Second
 	}
@@ -202,28 +206,11 @@ func (a *Agent) Status() Status {
 
 // session is one life of the reader and the publisher.
 func (a *Agent) session(ctx context.Context) (err error) {
-	tail, err := a.pub.Tail(ctx)
+	r, q, err := a.open(ctx)
 	if err != nil {
-		return fmt.Errorf("reading the end of the own stream: %w", err)
+		return err
 	}
-	if tail.Seq > 0 && tail.Epoch != a.o.Epoch {
-		if tail.Epoch > a.o.Epoch {
-			return fmt.Errorf("%w: the own stream is of epoch %d, the database of epoch %d: it was restored or replaced; begin a new epoch with `concord init --site %s --new-epoch`",
-				change.ErrNeedsCopy, tail.Epoch, a.o.Epoch, a.o.Site)
-		}
-		tail = change.Tail{Clock: tail.Clock} // a new epoch begins
-	}
-	r, err := a.source.Open(ctx, tail.Position)
-	if err != nil {
-		return fmt.Errorf("opening the log: %w", err)
-	}
-	if a.o.Feed != nil && tail.Seq > 0 {
-		if err := a.o.Feed(ctx, tail.Seq); err != nil {
-			return errors.Join(fmt.Errorf("feeding the window from the own stream: %w", err), r.Close(ctx))
-		}
-	}
-	q := newQueue(NewStamper(a.o.Site, a.o.Epoch, tail), tail.Clock, a.source.Compare)
-	q.processed = tail.Position
+	q.size, q.linger = a.o.FrameBytes, a.o.Linger
 	a.begin(q)
 	defer a.end(q)
 
@@ -240,6 +227,33 @@ func (a *Agent) session(ctx context.Context) (err error) {
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	return errors.Join(err, r.Close(closing))
+}
+
+// open continues from the end of the own stream.
+func (a *Agent) open(ctx context.Context) (Reader, *queue, error) {
+	tail, err := a.pub.Tail(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the end of the own stream: %w", err)
+	}
+	if tail.Seq > 0 && tail.Epoch != a.o.Epoch {
+		if tail.Epoch > a.o.Epoch {
+			return nil, nil, fmt.Errorf("%w: the own stream is of epoch %d, the database of epoch %d: it was restored or replaced; begin a new epoch with `concord init --site %s --new-epoch`",
+				change.ErrNeedsCopy, tail.Epoch, a.o.Epoch, a.o.Site)
+		}
+		tail = change.Tail{Clock: tail.Clock} // a new epoch begins
+	}
+	r, err := a.source.Open(ctx, tail.Position)
+	if err != nil {
+		return nil, nil, fmt.Errorf("opening the log: %w", err)
+	}
+	if a.o.Feed != nil && tail.Seq > 0 {
+		if err := a.o.Feed(ctx, tail.Seq); err != nil {
+			return nil, nil, errors.Join(fmt.Errorf("feeding the window from the own stream: %w", err), r.Close(ctx))
+		}
+	}
+	q := newQueue(NewStamper(a.o.Site, a.o.Epoch, tail), tail.Clock, a.source.Compare)
+	q.processed = tail.Position
+	return r, q, nil
 }
 
 func (a *Agent) begin(q *queue) {
@@ -259,43 +273,49 @@ func (a *Agent) end(q *queue) {
 
 // read stamps and queues what the log says.
 func (a *Agent) read(ctx context.Context, r Reader, q *queue) error {
-	feed := func(t *change.Transaction) {
-		if a.o.Window != nil {
-			a.o.Window.AddLocal(t)
-		}
-	}
-	first := true
-	for {
+	for first := true; ; first = false {
 		e, err := r.Next(ctx)
 		if err != nil {
 			return fmt.Errorf("reading the log: %w", err)
 		}
 		if first {
-			first = false
 			a.setState(Streaming, nil)
 		}
-		switch e.Kind {
-		case Progress:
-			q.progress(e.Position)
-		case Replicated:
-			q.mark(e.Mark, e.Position)
-			if a.o.Window != nil {
-				a.o.Window.SelfSaw(e.Mark.Origin, e.Mark.Seq)
-			}
-			a.count(func(s *Status) { s.Replicated++ })
-		case Local:
-			if a.o.Others != nil {
-				if err := CheckDrift(e.CommitTime, a.o.Others(), a.o.MaxDrift); err != nil {
-					return err
-				}
-			}
-			t := change.Transaction{Rows: e.Rows}
-			bytes := a.o.Size(&t)
-			if err := q.local(ctx, &e, bytes, a.o.PendingBytes, feed); err != nil {
+		if err := a.take(ctx, q, &e); err != nil {
+			return err
+		}
+	}
+}
+
+// take stamps and queues one event. When it fails the event has had no effect.
+func (a *Agent) take(ctx context.Context, q *queue, e *Event) error {
+	switch e.Kind {
+	case Progress:
+		q.progress(e.Position)
+	case Replicated:
+		q.mark(e.Mark, e.Position)
+		if a.o.Window != nil {
+			a.o.Window.SelfSaw(e.Mark.Origin, e.Mark.Seq)
+		}
+		a.count(func(s *Status) { s.Replicated++ })
+	case Local:
+		if a.o.Others != nil {
+			if err := CheckDrift(e.CommitTime, a.o.Others(), a.o.MaxDrift); err != nil {
 				return err
 			}
-			a.count(func(s *Status) { s.add(&e, bytes) })
 		}
+		bytes := a.o.Size(&change.Transaction{Rows: e.Rows})
+		if err := q.local(ctx, e, bytes, a.o.PendingBytes, a.feed); err != nil {
+			return err
+		}
+		a.count(func(s *Status) { s.add(e, bytes) })
+	}
+	return nil
+}
+
+func (a *Agent) feed(t *change.Transaction) {
+	if a.o.Window != nil {
+		a.o.Window.AddLocal(t)
 	}
 }
 
@@ -327,18 +347,9 @@ type sent struct {
 // publish cuts frames and sends them.
 func (a *Agent) publish(ctx context.Context, q *queue, acks chan<- sent) error {
 	for {
-		txs, clock, err := q.take(ctx, a.o.FrameBytes, a.o.MaxInflight)
+		s, err := a.send(ctx, q)
 		if err != nil {
 			return err
-		}
-		f := &change.Frame{Cluster: a.o.Cluster, Origin: a.o.Site, Epoch: a.o.Epoch, Clock: clock, Transactions: txs}
-		ack, err := a.pub.Publish(ctx, f)
-		if err != nil {
-			return fmt.Errorf("publishing: %w", err)
-		}
-		s := sent{ack: ack, clock: clock}
-		if n := len(txs); n > 0 && !txs[n-1].More {
-			s.position = txs[n-1].Position
 		}
 		select {
 		case acks <- s:
@@ -348,20 +359,46 @@ func (a *Agent) publish(ctx context.Context, q *queue, acks chan<- sent) error {
 	}
 }
 
-// settle waits for frames to be stored, in order, and lets the database release
-// its log up to them.
+// send cuts one frame, when one is due, and sends it.
+func (a *Agent) send(ctx context.Context, q *queue) (sent, error) {
+	txs, clock, err := q.take(ctx, a.o.FrameBytes, a.o.MaxInflight)
+	if err != nil {
+		return sent{}, err
+	}
+	f := &change.Frame{Cluster: a.o.Cluster, Origin: a.o.Site, Epoch: a.o.Epoch, Clock: clock, Transactions: txs}
+	ack, err := a.pub.Publish(ctx, f)
+	if err != nil {
+		return sent{}, fmt.Errorf("publishing: %w", err)
+	}
+	s := sent{ack: ack, clock: clock}
+	if n := len(txs); n > 0 && !txs[n-1].More {
+		s.position = txs[n-1].Position
+	}
+	return s, nil
+}
+
+// settle waits for frames to be stored, in order.
 func (a *Agent) settle(ctx context.Context, r Reader, q *queue, acks <-chan sent) error {
 	for s := range acks {
-		if err := s.ack.Wait(ctx); err != nil {
-			return fmt.Errorf("storing a frame: %w", err)
+		if err := a.stored(ctx, r, q, s); err != nil {
+			return err
 		}
-		if s.position != "" {
-			r.Release(s.position)
-		}
-		q.done(s.clock)
-		a.count(func(st *Status) { st.Frames++ })
 	}
 	return ctx.Err()
+}
+
+// stored waits for one frame to be stored and lets the database release its log up
+// to it.
+func (a *Agent) stored(ctx context.Context, r Reader, q *queue, s sent) error {
+	if err := s.ack.Wait(ctx); err != nil {
+		return fmt.Errorf("storing a frame: %w", err)
+	}
+	if s.position != "" {
+		r.Release(s.position)
+	}
+	q.done(s.clock)
+	a.count(func(st *Status) { st.Frames++ })
+	return nil
 }
 
 // beat writes a heartbeat once a second. A heartbeat that fails is not a fault of

@@ -3,6 +3,7 @@ package capture
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/concord-db/concord/internal/change"
 )
@@ -21,15 +22,26 @@ type queue struct {
 	inflight     int
 	baseClock    uint64 // clock of an empty queue: frames that carry only a fact
 	processed    change.Position
+	large        bool   // some but not all parts of a transaction were stamped
+	before       uint64 // the clock before it was
 	fact         uint64 // greatest clock a fence asked to be stored
 	stored       uint64 // greatest clock that is stored
+	fencing      int    // fences that wait for a position
 	closed       error
+
+	// Set before use. size is the size of a frame; linger is how long a frame that has
+	// room waits for more when transactions come fast: 0 never waits.
+	size   int
+	linger time.Duration
 }
 
 type item struct {
 	tx    change.Transaction
 	bytes int
-	clock uint64 // the stamper's clock when the next item was stamped
+	// clock is the stamper's when the next item was stamped. Parts of a transaction
+	// that are not the last carry what it was before the first: should the stream end
+	// with them, the transaction is stamped again, and the same.
+	clock uint64
 }
 
 func newQueue(s *Stamper, stored uint64, compare func(a, b change.Position) int) *queue {
@@ -40,8 +52,13 @@ func newQueue(s *Stamper, stored uint64, compare func(a, b change.Position) int)
 
 // wait blocks until ok, the queue is closed, or ctx ends. Holds q.mu.
 func (q *queue) wait(ctx context.Context, ok func() bool) error {
-	if ok() && q.closed == nil {
+	switch {
+	case q.closed != nil:
+		return q.closed
+	case ok():
 		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
 	}
 	stop := context.AfterFunc(ctx, func() {
 		q.mu.Lock()
@@ -92,7 +109,9 @@ func (q *queue) reach(p change.Position) {
 	if q.compare(q.processed, p) < 0 {
 		q.processed = p
 	}
-	q.changed.Broadcast()
+	if q.fencing > 0 {
+		q.changed.Broadcast()
+	}
 }
 
 // noteClock makes the last item (or the empty queue) carry the clock as it is now.
@@ -116,15 +135,47 @@ func (q *queue) local(ctx context.Context, e *Event, bytes, limit int, feed func
 	if err != nil {
 		return err
 	}
+	before := q.stamper.Clock()
+	if e.Part > 0 {
+		before = q.before
+	}
 	tx := q.stamper.Local(e)
 	feed(&tx)
-	q.pending = append(q.pending, item{tx: tx, bytes: bytes, clock: q.stamper.Clock()})
+	clock := q.stamper.Clock()
+	if q.large, q.before = e.More, before; e.More {
+		clock = before
+	}
+	q.pending = append(q.pending, item{tx: tx, bytes: bytes, clock: clock})
 	q.pendingBytes += bytes
 	if !e.More {
 		q.reach(e.Position)
 	}
-	q.changed.Broadcast()
+	// Nobody is woken for nothing: the publisher waits for the first, and then for
+	// enough.
+	if len(q.pending) == 1 || q.pendingBytes >= q.size {
+		q.changed.Broadcast()
+	}
 	return nil
+}
+
+// fast is how many transactions must have come while a frame was on its way for the
+// next one to wait for more: at a rate where that costs less than it saves.
+const fast = 4
+
+// gather waits, when transactions come fast, until a frame is full or linger is over.
+func (q *queue) gather(ctx context.Context) error {
+	if q.linger == 0 || len(q.pending) < fast || q.pendingBytes >= q.size || q.fact > q.stored {
+		return nil
+	}
+	over := false
+	t := time.AfterFunc(q.linger, func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		over = true
+		q.changed.Broadcast()
+	})
+	defer t.Stop()
+	return q.wait(ctx, func() bool { return over || q.pendingBytes >= q.size || q.fact > q.stored })
 }
 
 // take returns the next batch to be published and its clock: at once when nothing
@@ -141,6 +192,9 @@ func (q *queue) take(ctx context.Context, size, maxInflight int) (txs []change.T
 		}
 		return q.inflight == 0 && q.fact > q.stored
 	})
+	if err == nil && q.inflight == 0 {
+		err = q.gather(ctx)
+	}
 	if err != nil {
 		return nil, 0, err
 	}
@@ -179,12 +233,17 @@ func (q *queue) done(clock uint64) {
 }
 
 // fence waits until p has been reached; with raise it also makes sure that whatever
-// is stamped later is greater, and that this is stored. It returns the last seq
-// given.
+// is stamped later is greater, and that this is stored. A large transaction that has
+// its stamp already is waited for: what of it is still to be read would be less. It
+// returns the last seq given.
 func (q *queue) fence(ctx context.Context, p change.Position, raise uint64) (uint64, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if err := q.wait(ctx, func() bool { return q.compare(q.processed, p) >= 0 }); err != nil {
+	q.fencing++
+	defer func() { q.fencing-- }()
+	if err := q.wait(ctx, func() bool {
+		return q.compare(q.processed, p) >= 0 && (raise == 0 || !q.large)
+	}); err != nil {
 		return 0, err
 	}
 	if raise > q.stored {

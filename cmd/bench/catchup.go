@@ -121,6 +121,7 @@ func (p *pair) timeConcord(ctx context.Context, database string, o options) (flo
 		return 0, err
 	}
 	took := time.Since(began)
+	p.describe(ctx)
 	p.stopAgents()
 	return float64(o.transactions) / took.Seconds(), nil
 }

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,6 +26,7 @@ type pair struct {
 	sites  [2]*testcluster.Cluster
 	config string
 	agents [2]*exec.Cmd
+	http   [2]string
 	peak   [2]int64 // greatest resident memory seen of each site's agents, in bytes
 }
 
@@ -110,7 +113,8 @@ func (p *pair) init(ctx context.Context, database string) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "cluster = %q\n", database)
 	for i, name := range names {
-		fmt.Fprintf(&b, "\n[site.%s]\ndsn = %q\nhttp = %q\nbus = %q\ndata = %q\n", name, p.sites[i].DSN(database), freeAddr(), freeAddr(),
+		p.http[i] = freeAddr()
+		fmt.Fprintf(&b, "\n[site.%s]\ndsn = %q\nhttp = %q\nbus = %q\ndata = %q\n", name, p.sites[i].DSN(database), p.http[i], freeAddr(),
 			filepath.Join(p.dir, database+"-"+name))
 	}
 	b.WriteString("\n[[table]]\nmatch = \"public.*\"\n")
@@ -227,5 +231,36 @@ func (p *pair) logs() string {
 func (p *pair) printf(format string, args ...any) {
 	if p.o.output != "json" {
 		fmt.Printf(format, args...)
+	}
+}
+
+// describe prints how the agents did it, for whoever tunes them.
+func (p *pair) describe(ctx context.Context) {
+	for i, name := range names {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.http[i]+"/v1/status", nil)
+		if err != nil {
+			continue
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			continue
+		}
+		var s struct {
+			Capture struct{ Transactions, Frames, Bytes uint64 }
+			Links   []struct {
+				Transactions uint64  `json:"applied_transactions"`
+				Groups       uint64  `json:"groups"`
+				Retries      uint64  `json:"retries"`
+				Exact        uint64  `json:"exact_groups"`
+				Fence        float64 `json:"fence_seconds"`
+			}
+		}
+		err = json.NewDecoder(resp.Body).Decode(&s)
+		resp.Body.Close()
+		if err == nil && len(s.Links) > 0 {
+			l := s.Links[0]
+			p.printf("  %s: captured %d transactions in %d frames; applied %d in %d groups (%d retries, %d exact), last fence %.1f ms\n",
+				name, s.Capture.Transactions, s.Capture.Frames, l.Transactions, l.Groups, l.Retries, l.Exact, l.Fence*1000)
+		}
 	}
 }
