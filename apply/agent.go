@@ -50,6 +50,9 @@ type Options struct {
 	// Hook is called at named points of the path to a commit; the simulation crashes
 	// there. nil in production.
 	Hook func(point string) error
+	// Pause waits between the tries of a group; the simulation lets the world go on
+	// instead. nil: it waits d, or until ctx ends.
+	Pause func(ctx context.Context, d time.Duration) error
 }
 
 // Agent applies the changes of all peers to one database. Make it with New; Run
@@ -85,6 +88,9 @@ func New(target Target, fence Fence, o Options) *Agent {
 	}
 	if o.Hook == nil {
 		o.Hook = func(string) error { return nil }
+	}
+	if o.Pause == nil {
+		o.Pause = sleep
 	}
 	if o.Accepts == nil {
 		o.Accepts = func(*change.Table, change.Site) bool { return true }

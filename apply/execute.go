@@ -2,8 +2,8 @@ package apply
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/concord-db/concord/conflict"
@@ -12,7 +12,7 @@ import (
 
 // errSurprise: the database or the window did not look as the set path expected.
 // The group is rolled back and goes the settled way.
-var errSurprise = errors.New("not as expected")
+var errSurprise = fmt.Errorf("%w: rows are not as expected", ErrTransient)
 
 // errFenceTimeout: capture did not catch up in time; the locks are given back.
 var errFenceTimeout = fmt.Errorf("%w: the fence timed out (capture is behind or down)", ErrTransient)
@@ -22,7 +22,8 @@ type result struct {
 	applied, kept, merged, parked int // row changes
 	conflicts                     []Conflict
 	parkedChanges                 []Parked
-	unlocked                      map[*keyWork]bool // written or left without holding a row lock
+	unlocked                      map[*keyWork]bool // there was no row that could be locked
+	works                         []*keyWork        // of parts, those of unlocked
 }
 
 // try is one attempt at one group inside one target transaction.
@@ -31,6 +32,8 @@ type try struct {
 	g   *group
 	tx  Tx
 	out result
+
+	version uint64 // of the window, when the keys were decided
 }
 
 // fast is the optimistic set path: nothing here that the group does not know,
@@ -45,7 +48,9 @@ func (t *try) fast(ctx context.Context) error {
 	rows := make([]change.Row, len(t.g.keys))
 	for i, k := range t.g.keys {
 		t.out.applied += k.rows
-		if op := k.op(); op != 0 {
+		if op := k.op(); op == 0 {
+			return errSurprise // nothing would be written, so nothing locked
+		} else {
 			rows[i] = change.Row{Table: k.table, Op: op, Old: nil, New: k.final}
 			if op == change.Delete {
 				rows[i].Old = k.image
@@ -171,7 +176,53 @@ func (t *try) settled(ctx context.Context) error {
 	if len(missing) > 0 {
 		return errSurprise
 	}
-	return t.hook("written")
+	if err := t.hook("written"); err != nil {
+		return err
+	}
+	return t.confirm(ctx)
+}
+
+// confirm looks again at the keys that had no row to be locked when they were
+// decided. Those that have one now are locked by it; the others must still have none.
+// A second fence then shows whether an application came and went in between.
+func (t *try) confirm(ctx context.Context) error {
+	if len(t.out.unlocked) == 0 {
+		return nil
+	}
+	for _, k := range t.g.keys {
+		if !t.out.unlocked[k] {
+			continue
+		}
+		now, err := t.tx.Read(ctx, k.table, [][]change.Value{k.image})
+		if err != nil {
+			return err
+		}
+		if (now[0] != nil) != k.written {
+			return errSurprise
+		}
+	}
+	if err := t.l.raiseFence(ctx, t.tx, t.g, t.g.hlc()); err != nil {
+		return err
+	}
+	w := t.l.agent.o.Window
+	changed := w.Version() != t.version
+	for _, k := range t.g.keys {
+		if !t.out.unlocked[k] {
+			continue
+		}
+		if changed && !sameDecision(k.decision, w.Decide(k.table, k.key, k.es, k.final)) {
+			return errSurprise
+		}
+		if k.written {
+			delete(t.out.unlocked, k)
+		}
+	}
+	return nil
+}
+
+func sameDecision(a, b conflict.Decision) bool {
+	return a.Known == b.Known && a.Keep == b.Keep && a.Partial == b.Partial && sameMet(a.Met, b.Met) &&
+		(a.State == nil) == (b.State == nil) && slices.Equal(a.State, b.State)
 }
 
 // lockAndDecide reads and locks all rows of the group, fences, and decides. A row
@@ -215,8 +266,10 @@ func (t *try) lockAndDecide(ctx context.Context) error {
 	if err := t.l.raiseFence(ctx, t.tx, t.g, raise); err != nil {
 		return err
 	}
+	t.version = t.l.agent.o.Window.Version()
 	for _, k := range t.g.keys {
 		k.decision = t.l.agent.o.Window.Decide(k.table, k.key, k.es, k.final)
+		k.written = false
 	}
 	return nil
 }
@@ -276,7 +329,7 @@ func writeFor(k *keyWork, state []change.Value) (Write, bool) {
 		row.Op, row.Old = change.Delete, k.image
 		return Write{Action: Delete, Row: row}, true
 	case k.current == nil:
-		row.Op = change.Insert
+		row.Op, k.written = change.Insert, true
 		return Write{Action: Insert, Row: row}, true
 	default:
 		row.Op = change.Update

@@ -18,6 +18,8 @@ type group struct {
 	// exact: the group is one transaction that must be executed in its own order: it
 	// truncates, or moves a key.
 	exact bool
+	// wiped: the truncates of the transaction; nil when there are none.
+	wiped conflict.Wiped
 	// skipped row changes: tables that are not replicated here by this site's rules.
 	skipped int
 
@@ -41,6 +43,7 @@ type keyWork struct {
 	decision conflict.Decision
 	current  []change.Value // the row as read and locked; only in the settled path
 	read     bool
+	written  bool // a row was made where there was none: its key is locked
 }
 
 // op is the net operation of the whole group on the key; 0: nothing is left of it.
@@ -92,6 +95,7 @@ func newGroup(txs []change.Transaction, accepts func(*change.Table) bool) *group
 
 func (g *group) add(t *change.Transaction, accepts func(*change.Table) bool, slab []keyWork) []keyWork {
 	tx := conflict.TxOf(t)
+	g.wiped = conflict.LastTruncates(t.Rows)
 	var table *change.Table
 	accepted := false
 	for i := range t.Rows {
@@ -103,6 +107,7 @@ func (g *group) add(t *change.Transaction, accepts func(*change.Table) bool, sla
 		switch {
 		case !accepted:
 			g.skipped++
+		case g.wiped.Covers(i, r): // undone by a truncate of its own transaction
 		case r.Op == change.Truncate: // executed in order, decided as a whole
 		case r.MovesKey():
 			slab = g.note(tx, r.Table, change.Delete, r.Old, nil, slab)

@@ -10,9 +10,6 @@ import (
 	"github.com/concord-db/concord/internal/change"
 )
 
-// errRestarted: the origin began its large transaction anew.
-var errRestarted = fmt.Errorf("%w: the large transaction was begun anew by its origin", ErrTransient)
-
 // partTimeout is how long a large transaction may wait for its next part with
 // locks held. Its origin sends parts as fast as its log is read.
 const partTimeout = 10 * time.Second
@@ -22,83 +19,102 @@ const partTimeout = 10 * time.Second
 // what its fence has shown stays true until the commit. Nothing of it is kept in
 // memory but, with three and more sites, its keys in the window.
 func (l *Link) large(ctx context.Context, parts <-chan change.Transaction, previous uint64) error {
-	everything := &group{exact: true}
-	release, err := l.agent.keys.reserve(ctx, everything)
+	release, err := l.agent.keys.reserve(ctx, &group{exact: true})
 	if err != nil {
 		return err
 	}
 	defer release()
-	first, err := nextPart(ctx, parts)
-	if err != nil {
-		return err
+	return l.largeAlone(ctx, parts, previous)
+}
+
+// largeAlone is large with everything reserved. A part 0 that comes again makes the
+// parts before it void: the origin began anew, and so does this.
+func (l *Link) largeAlone(ctx context.Context, parts <-chan change.Transaction, previous uint64) error {
+	next, err := nextPart(ctx, parts)
+	for first := (*change.Transaction)(nil); err == nil; {
+		if first = next; first.Part != 0 {
+			return fmt.Errorf("%w: part %d of transaction %d comes first", change.ErrNeedsCopy, first.Part, first.Seq)
+		}
+		if next, err = l.oneLarge(ctx, first, parts, previous); next == nil {
+			return err
+		}
 	}
+	return err
+}
+
+// oneLarge applies a large transaction from its first part on. It returns a part 0
+// that made it void.
+func (l *Link) oneLarge(ctx context.Context, first *change.Transaction, parts <-chan change.Transaction, previous uint64) (again *change.Transaction, err error) {
 	c := Checkpoint{Origin: first.Origin, Epoch: first.Epoch, Seq: first.Seq, HLC: first.HLC, Previous: previous}
 	tx, err := l.agent.target.Begin(ctx, c)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx))
 	var total result
 	window := l.agent.o.Window
-	id := conflict.TxOf(&first)
 	committed := false
 	defer func() {
 		if !committed {
-			window.Forget(id)
+			window.Forget(conflict.TxOf(first))
 		}
 	}()
 	for t := first; ; {
-		if err := l.part(ctx, tx, &t, &total); err != nil {
+		if err := l.part(ctx, tx, t, &total); err != nil {
 			var schema *SchemaError
 			if errors.As(err, &schema) && l.hold(schema, first.Seq) {
-				return errAgain
+				return nil, errAgain
 			}
-			return err
+			return nil, err
 		}
 		if !t.More {
 			break
 		}
 		if t, err = nextPart(ctx, parts); err != nil {
-			return err
+			return nil, err
 		}
 		if t.Part == 0 {
-			return errRestarted
+			return t, nil
 		}
 	}
 	if err := tx.Record(ctx, total.conflicts, total.parkedChanges); err != nil {
-		return err
+		return nil, err
 	}
 	saved, err := l.saveHolds(ctx, tx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := l.agent.o.Hook("commit"); err != nil {
-		return err
+		return nil, err
 	}
 	if err := tx.Commit(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	saved()
 	committed = true
+	l.awaitRecheck(total.works, total.unlocked, first.Seq)
 	l.agent.park.add(total.parkedChanges)
 	window.Settled(l.from, first.Seq, first.Seen)
 	l.noteCommitted(c, time.Time{}, first.CommitTime, 1, &total)
-	return l.agent.o.Hook("committed")
+	if err := l.agent.o.Hook("committed"); err != nil {
+		return nil, err
+	}
+	return nil, l.recheckNow(ctx, c)
 }
 
-func nextPart(ctx context.Context, parts <-chan change.Transaction) (change.Transaction, error) {
+func nextPart(ctx context.Context, parts <-chan change.Transaction) (*change.Transaction, error) {
 	timer := time.NewTimer(partTimeout)
 	defer timer.Stop()
 	select {
 	case t, ok := <-parts:
 		if !ok {
-			return t, fmt.Errorf("%w: the large transaction ended early", ErrTransient)
+			return nil, fmt.Errorf("%w: the large transaction ended early", ErrTransient)
 		}
-		return t, nil
+		return &t, nil
 	case <-timer.C:
-		return change.Transaction{}, fmt.Errorf("%w: the next part of a large transaction did not come in time", ErrTransient)
+		return nil, fmt.Errorf("%w: the next part of a large transaction did not come in time", ErrTransient)
 	case <-ctx.Done():
-		return change.Transaction{}, context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	}
 }
 
@@ -119,6 +135,8 @@ func (l *Link) part(ctx context.Context, tx Tx, t *change.Transaction, total *re
 		err := l.execute(ctx, &p, w)
 		if err == nil {
 			total.add(&p.out)
+			l.rememberUnlocked(total, &p)
+			g.enterTruncates(l.agent.o.Window, l.accepts)
 			enterPart(l.agent.o.Window, g, func(k *keyWork) bool {
 				return l.agent.o.Window.KeepsApplied(l.from, !p.out.unlocked[k])
 			})
@@ -126,8 +144,8 @@ func (l *Link) part(ctx context.Context, tx Tx, t *change.Transaction, total *re
 		}
 		var schema *SchemaError
 		again := errors.Is(err, errSurprise) || errors.Is(err, ErrRejected) && !errors.As(err, &schema)
-		if tries++; !again || tries > 20 {
-			return err
+		if tries++; !again || tries > 20 || w == rowWay {
+			return err // row by row there were savepoints of its own: the part's is gone
 		}
 		if rerr := tx.RollbackTo(ctx); rerr != nil {
 			return rerr
@@ -135,11 +153,24 @@ func (l *Link) part(ctx context.Context, tx Tx, t *change.Transaction, total *re
 		switch {
 		case w == fastWay:
 			w = settledWay
-		case errors.Is(err, ErrRejected) && w < rowWay:
-			w = rowWay
 		case errors.Is(err, ErrRejected):
-			return err
+			w = rowWay
 		}
+	}
+}
+
+// rememberUnlocked keeps those keys of a part that had no row to lock and whose row
+// may have to change once the transaction is committed.
+func (l *Link) rememberUnlocked(total *result, p *try) {
+	for _, k := range p.g.keys {
+		if !p.out.unlocked[k] || l.agent.o.Policy(k.table).VersionsOnly() {
+			continue
+		}
+		if total.unlocked == nil {
+			total.unlocked = map[*keyWork]bool{}
+		}
+		total.unlocked[k] = true
+		total.works = append(total.works, k)
 	}
 }
 

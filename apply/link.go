@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/concord-db/concord/conflict"
 	"github.com/concord-db/concord/internal/change"
 )
 
@@ -25,24 +25,15 @@ type Link struct {
 
 	mu      sync.Mutex
 	status  LinkStatus
-	recheck map[conflict.Key]recheck
+	recheck []recheck
 	holds   holds
 	late    change.Position // of the last fence that timed out; "" when none did
-}
-
-// recheck is a key that was written without a lock: once capture has read the mark
-// of seq, its row must be the fold of its writes.
-type recheck struct {
-	table *change.Table
-	image []change.Value
-	seq   uint64
 }
 
 func newLink(a *Agent, from change.Site, source Log) *Link {
 	return &Link{
 		agent: a, from: from, source: source, log: a.log.With("from", string(from)),
-		status:  LinkStatus{From: from, State: Connecting, Since: time.Now(), Conflicts: map[string]uint64{}},
-		recheck: map[conflict.Key]recheck{},
+		status: LinkStatus{From: from, State: Connecting, Since: time.Now(), Conflicts: map[string]uint64{}},
 	}
 }
 
@@ -136,13 +127,8 @@ func (l *Link) session(ctx context.Context) error {
 		return fmt.Errorf("taking over the link: %w", err)
 	}
 	defer release()
-	points, err := l.agent.target.Checkpoints(ctx)
+	c, err := l.point(ctx)
 	if err != nil {
-		return fmt.Errorf("reading checkpoints: %w", err)
-	}
-	c := points[l.from]
-	c.Origin = l.from
-	if err := l.learn(ctx, c); err != nil {
 		return err
 	}
 	r, err := l.source.Open(ctx, c.Epoch, c.Seq)
@@ -150,10 +136,7 @@ func (l *Link) session(ctx context.Context) error {
 		return fmt.Errorf("opening the stream of %s after %d: %w", l.from, c.Seq, err)
 	}
 	defer r.Close()
-	if err := l.loadHolds(ctx); err != nil {
-		return err
-	}
-	if err := l.settleDirty(ctx, c); err != nil {
+	if err := l.tidy(ctx, c); err != nil {
 		return err
 	}
 	l.set(Streaming, "")
@@ -164,6 +147,26 @@ func (l *Link) session(ctx context.Context) error {
 	g.Go(func() error { return l.build(gctx, r, frames, works, c) })
 	g.Go(func() error { return l.dispatch(gctx, works, c) })
 	return g.Wait()
+}
+
+// point is where the link stands: the checkpoint in the database, up to which the
+// window has been brought.
+func (l *Link) point(ctx context.Context) (Checkpoint, error) {
+	points, err := l.agent.target.Checkpoints(ctx)
+	if err != nil {
+		return Checkpoint{}, fmt.Errorf("reading checkpoints: %w", err)
+	}
+	c := points[l.from]
+	c.Origin = l.from
+	return c, l.learn(ctx, c)
+}
+
+// tidy settles what an interruption may have left open.
+func (l *Link) tidy(ctx context.Context, c Checkpoint) error {
+	if err := l.loadHolds(ctx); err != nil {
+		return err
+	}
+	return l.settleDirty(ctx, c)
 }
 
 // fetch reads frames ahead, a few.
@@ -214,11 +217,10 @@ func (l *Link) build(ctx context.Context, r FrameReader, frames <-chan *change.F
 		case f := <-in:
 			for i := range f.Transactions {
 				t := &f.Transactions[i]
-				if t.Seq < next {
+				if fresh, err := l.follows(t, next); err != nil {
+					return err
+				} else if !fresh {
 					continue
-				}
-				if t.Seq != next {
-					return fmt.Errorf("%w: stream of %s: transaction %d follows %d", change.ErrNeedsCopy, l.from, t.Seq, next-1)
 				}
 				if t.More || t.Part > 0 {
 					return l.stream(ctx, t, queue, f.Transactions[i+1:], frames, works)
@@ -233,6 +235,14 @@ func (l *Link) build(ctx context.Context, r FrameReader, frames <-chan *change.F
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// follows reports whether t is new, when next is the seq to come, and refuses a gap.
+func (l *Link) follows(t *change.Transaction, next uint64) (bool, error) {
+	if t.Seq > next {
+		return false, fmt.Errorf("%w: stream of %s: transaction %d follows %d", change.ErrNeedsCopy, l.from, t.Seq, next-1)
+	}
+	return t.Seq == next, nil
 }
 
 // errAgain ends a session that is begun again from the checkpoint at once, with
@@ -310,6 +320,12 @@ func (l *Link) learn(ctx context.Context, c Checkpoint) error {
 	l.mu.Lock()
 	known := l.status.Applied
 	l.mu.Unlock()
+	if c.Seq < known.Seq { // a crash took commits back
+		l.agent.o.Window.Lost(l.from, c.Seq)
+		l.mu.Lock()
+		l.recheck = slices.DeleteFunc(l.recheck, func(r recheck) bool { return r.seq > c.Seq })
+		l.mu.Unlock()
+	}
 	if c.Seq > known.Seq {
 		var seen change.Seen
 		err := replay(ctx, l.source, c.Epoch, known.Seq, c.Seq, func(t *change.Transaction) {

@@ -3,6 +3,8 @@ package apply
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/concord-db/concord/conflict"
@@ -11,55 +13,94 @@ import (
 
 // rebuild fills the window from the site's own copies of the streams: first what
 // each peer is known to have seen (from its last settled transaction), then the
-// local transactions beyond that, then the peers' applied ones.
+// local transactions beyond that, then the peers' applied ones, and at last those
+// older ones that belong into the lists of the keys found.
 func rebuild(ctx context.Context, a *Agent, points map[change.Site]Checkpoint) error {
 	w := a.o.Window
 	if _, err := a.restoreHolds(ctx); err != nil {
 		return fmt.Errorf("held tables: %w", err)
 	}
-	for from, log := range a.o.Logs {
-		c := points[from]
-		if c.Seq == 0 {
-			continue
-		}
-		last, err := lastSettled(ctx, log, c)
-		if err != nil {
-			return fmt.Errorf("stream of %s: %w", from, err)
-		}
-		w.Settled(from, c.Seq, last)
-	}
 	own, err := a.o.Own.Tail(ctx)
 	if err != nil {
 		return fmt.Errorf("own stream: %w", err)
 	}
-	low := w.Low(a.o.Site)
-	if low > own.Seq {
-		return fmt.Errorf("%w: peers have seen transaction %d of this site, its own stream ends at %d: the stream was lost or restored; begin a new epoch with `concord init --site %s --new-epoch`",
-			change.ErrNeedsCopy, low, own.Seq, a.o.Site)
-	}
-	w.StartLocal(low)
 	for o, n := range own.Seen {
 		w.SelfSaw(o, n)
 	}
-	err = replay(ctx, a.o.Own, own.Epoch, low, own.Seq, func(t *change.Transaction) { w.AddLocal(t) })
+	peers := slices.Sorted(maps.Keys(a.o.Logs))
+	for _, from := range peers {
+		if err := settledOf(ctx, a, from, points[from], own.Seen[from]); err != nil {
+			return fmt.Errorf("stream of %s: %w", from, err)
+		}
+	}
+	low := map[change.Site]uint64{a.o.Site: w.Low(a.o.Site)}
+	if low[a.o.Site] > own.Seq {
+		return fmt.Errorf("%w: peers have seen transaction %d of this site, its own stream ends at %d: the stream was lost or restored; begin a new epoch with `concord init --site %s --new-epoch`",
+			change.ErrNeedsCopy, low[a.o.Site], own.Seq, a.o.Site)
+	}
+	w.StartLocal(low[a.o.Site])
+	err = replay(ctx, a.o.Own, own.Epoch, low[a.o.Site], own.Seq, func(t *change.Transaction) { w.AddLocal(t) })
 	if err != nil {
 		return fmt.Errorf("own stream: %w", err)
 	}
-	for from, log := range a.o.Logs {
+	for _, from := range peers {
 		c := points[from]
-		low := min(w.Low(from), c.Seq)
-		err := replay(ctx, log, c.Epoch, low, c.Seq, func(t *change.Transaction) { enter(w, t, a.accepts(from)) })
+		low[from] = min(w.Low(from), c.Seq)
+		err := replay(ctx, a.o.Logs[from], c.Epoch, low[from], c.Seq, func(t *change.Transaction) { enter(w, t, a.accepts(from)) })
 		if err != nil {
 			return fmt.Errorf("stream of %s: %w", from, err)
+		}
+	}
+	return deepen(ctx, a, points, own.Epoch, low)
+}
+
+// settledOf tells the window what a peer had seen by the transactions settled from
+// it: the last one whose mark the own stream proves to be in the log, and the last
+// one in the checkpoint, which a crash of the database might take back.
+func settledOf(ctx context.Context, a *Agent, from change.Site, c Checkpoint, proved uint64) error {
+	proved = min(proved, c.Seq)
+	for _, seq := range []uint64{proved, c.Seq} {
+		if seq == 0 {
+			continue
+		}
+		seen, err := seenBy(ctx, a.o.Logs[from], c.Epoch, seq)
+		if err != nil {
+			return err
+		}
+		a.o.Window.Settled(from, seq, seen)
+	}
+	return nil
+}
+
+// deepen reads further back, as long as a write in the window had not seen all that
+// its key's list begins with.
+func deepen(ctx context.Context, a *Agent, points map[change.Site]Checkpoint, epoch uint32, low map[change.Site]uint64) error {
+	w := a.o.Window
+	for again := true; again; {
+		again = false
+		for _, from := range slices.Sorted(maps.Keys(low)) {
+			need := w.Needs(from)
+			if need >= low[from] {
+				continue
+			}
+			log, e, accepts := a.o.Own, epoch, func(*change.Table) bool { return true }
+			if from != a.o.Site {
+				log, e, accepts = a.o.Logs[from], points[from].Epoch, a.accepts(from)
+			}
+			err := replay(ctx, log, e, need, low[from], func(t *change.Transaction) { w.Deepen(t, accepts) })
+			if err != nil {
+				return fmt.Errorf("stream of %s: %w", from, err)
+			}
+			low[from], again = need, true
 		}
 	}
 	return nil
 }
 
-// lastSettled reads what the origin had seen at the checkpoint.
-func lastSettled(ctx context.Context, log Log, c Checkpoint) (change.Seen, error) {
+// seenBy reads what the origin had seen at its transaction seq.
+func seenBy(ctx context.Context, log Log, epoch uint32, seq uint64) (change.Seen, error) {
 	seen := change.Seen{}
-	err := replay(ctx, log, c.Epoch, c.Seq-1, c.Seq, func(t *change.Transaction) { seen = t.Seen })
+	err := replay(ctx, log, epoch, seq-1, seq, func(t *change.Transaction) { seen = t.Seen })
 	return seen, err
 }
 
@@ -95,6 +136,7 @@ func replay(ctx context.Context, log Log, epoch uint32, low, high uint64, f func
 // rows had been locked is not known any more: as if not.
 func enter(w *conflict.Window, t *change.Transaction, accepts func(*change.Table) bool) {
 	g := newGroup([]change.Transaction{*t}, accepts)
+	g.enterTruncates(w, accepts)
 	if t.More || t.Part > 0 {
 		enterPart(w, g, func(*keyWork) bool { return true })
 		return
@@ -102,6 +144,16 @@ func enter(w *conflict.Window, t *change.Transaction, accepts func(*change.Table
 	for _, k := range g.keys {
 		w.Applied(k.table, k.key, k.es, false)
 	}
+}
+
+// enterTruncates puts the truncates of a group, which is one transaction or a part of
+// one, into the window. It comes before the keys: those the transaction wrote after
+// it stand in its place.
+func (g *group) enterTruncates(w *conflict.Window, accepts func(*change.Table) bool) {
+	if g.wiped == nil {
+		return
+	}
+	t := g.first()
 	for i := range t.Rows {
 		if r := &t.Rows[i]; r.Op == change.Truncate && accepts(r.Table) {
 			w.TruncateApplied(r.Table, conflict.TxOf(t))

@@ -2,6 +2,9 @@ package apply
 
 import (
 	"context"
+	"errors"
+	"slices"
+	"time"
 
 	"github.com/concord-db/concord/conflict"
 	"github.com/concord-db/concord/internal/change"
@@ -15,23 +18,152 @@ func (l *Link) settleDirty(ctx context.Context, c Checkpoint) error {
 	l.agent.o.Window.Dirty(func(t *change.Table, k conflict.Key, image []change.Value) {
 		works = append(works, &keyWork{key: k, table: t, image: image})
 	})
-	return l.settleKeys(ctx, c, works)
+	return l.settleKeys(ctx, c, append(l.pendingRechecks(), works...))
 }
 
-// settleRechecks looks again at keys that were written without a lock, once capture
-// has read the mark of what wrote them: a local write that reached the log before
-// that mark is in the window now, and versioned later.
-func (l *Link) settleRechecks(ctx context.Context, c Checkpoint) error {
-	var works []*keyWork
+// A key that was left without a row could not be locked. An application may have
+// inserted it before the commit, unknown to what was applied; the fence saw to it that
+// this insert is versioned later. What follows is decided once capture has read the
+// mark of the commit, since from there on every local write has seen what was applied:
+//
+//   - under last_write_wins the row is right; the conflict is recorded, in passing;
+//   - else the row may have to change. That happens before anything else of the link,
+//     so that a restart still finds both writes in the window and does it then.
+
+// recheck is such a key.
+type recheck struct {
+	work *keyWork
+	seq  uint64 // of the transaction that was applied last
+	now  bool   // not in passing
+}
+
+// awaitRecheck notes the keys of what was committed up to seq that must be looked at again.
+func (l *Link) awaitRecheck(works []*keyWork, unlocked map[*keyWork]bool, seq uint64) {
 	l.mu.Lock()
-	for k, r := range l.recheck {
-		if l.agent.o.Window.SelfHasSeen(l.from, r.seq) {
-			works = append(works, &keyWork{key: k, table: r.table, image: r.image})
-			delete(l.recheck, k)
+	defer l.mu.Unlock()
+	for _, k := range works {
+		if !unlocked[k] {
+			continue
+		}
+		again := &keyWork{key: k.key, table: k.table, image: k.image, es: k.es, final: k.final, decision: k.decision}
+		l.recheck = append(l.recheck, recheck{work: again, seq: seq, now: !l.agent.o.Policy(k.table).VersionsOnly()})
+	}
+}
+
+// recheckNow looks again at those keys whose row may have to change. The group that
+// wrote them still holds their reservations. It does not give up while ctx lasts.
+func (l *Link) recheckNow(ctx context.Context, c Checkpoint) error {
+	pause := time.Millisecond
+	for {
+		err := l.tryRecheckNow(ctx, c)
+		if err == nil || ctx.Err() != nil || !errors.Is(err, ErrTransient) {
+			return err
+		}
+		l.set(Retrying, err.Error())
+		pause = min(2*pause, time.Second)
+		if err := l.agent.o.Pause(ctx, pause); err != nil {
+			return err
+		}
+	}
+}
+
+// pendingRechecks are those that an interruption left open.
+func (l *Link) pendingRechecks() []*keyWork {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var works []*keyWork
+	for _, r := range l.recheck {
+		if r.now {
+			works = append(works, r.work)
+		}
+	}
+	l.recheck = slices.DeleteFunc(l.recheck, func(r recheck) bool { return r.now })
+	return works
+}
+
+func (l *Link) tryRecheckNow(ctx context.Context, c Checkpoint) error {
+	l.mu.Lock()
+	var todo []recheck
+	for _, r := range l.recheck {
+		if r.now {
+			todo = append(todo, r)
 		}
 	}
 	l.mu.Unlock()
-	return l.settleKeys(ctx, c, works)
+	for _, r := range todo {
+		if err := l.settleKey(ctx, c, r.work); err != nil {
+			return err
+		}
+		l.mu.Lock()
+		l.recheck = slices.DeleteFunc(l.recheck, func(o recheck) bool { return o.work == r.work })
+		l.mu.Unlock()
+	}
+	return nil
+}
+
+// settleRechecks records, in passing, what the others have met meanwhile.
+func (l *Link) settleRechecks(ctx context.Context, c Checkpoint) error {
+	var todo []*keyWork
+	w := l.agent.o.Window
+	l.mu.Lock()
+	l.recheck = slices.DeleteFunc(l.recheck, func(r recheck) bool {
+		if r.now || !w.SelfHasSeen(l.from, r.seq) {
+			return false
+		}
+		if d := w.Decide(r.work.table, r.work.key, r.work.es, r.work.final); !sameMet(d.Met, r.work.decision.Met) {
+			todo = append(todo, r.work)
+		}
+		return true
+	})
+	l.mu.Unlock()
+	if len(todo) == 0 {
+		return nil
+	}
+	c.Previous = c.Seq
+	tx, err := l.agent.target.Begin(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback(context.WithoutCancel(ctx))
+	var met []Conflict
+	for _, k := range todo {
+		now, err := tx.Read(ctx, k.table, [][]change.Value{k.image})
+		if err != nil {
+			return err
+		}
+		k.current = now[0]
+		met = append(met, l.metSince(k, k.current)...)
+	}
+	if err := tx.Record(ctx, met, nil); err != nil {
+		return err
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return err
+	}
+	l.countRows(&result{conflicts: met})
+	return nil
+}
+
+// metSince returns the conflicts of a key that its decision did not know of. state is
+// what the row became of them.
+func (l *Link) metSince(k *keyWork, state []change.Value) []Conflict {
+	if len(k.es) == 0 {
+		return nil
+	}
+	before := k.decision.Met
+	k.decision = l.agent.o.Window.Decide(k.table, k.key, k.es, k.final)
+	if sameMet(before, k.decision.Met) {
+		return nil
+	}
+	t := try{l: l}
+	t.recordMet(k, l.agent.o.Policy(k.table), state, "")
+	return t.out.conflicts
+}
+
+func sameMet(a, b []conflict.Meeting) bool {
+	return slices.EqualFunc(a, b, func(a, b conflict.Meeting) bool {
+		return a.Arrived.Tx.Version() == b.Arrived.Tx.Version() && a.Here.Tx.Version() == b.Here.Tx.Version()
+	})
 }
 
 func (l *Link) hasRechecks() bool {
@@ -79,15 +211,29 @@ func (l *Link) settleKey(ctx context.Context, c Checkpoint, k *keyWork) error {
 		return err
 	}
 	state, ok := l.agent.o.Window.State(k.table, k.key)
-	if !ok || sameImage(state, k.current) {
-		return nil
-	}
-	w, ok := writeFor(k, state)
 	if !ok {
 		return nil
 	}
-	if _, err := tx.Write(ctx, []Write{w}); err != nil {
+	met := l.metSince(k, state)
+	w, differs := writeFor(k, state)
+	if differs = differs && !sameImage(state, k.current); differs {
+		missing, err := tx.Write(ctx, []Write{w})
+		if err == nil && len(missing) > 0 {
+			err = errSurprise
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if !differs && len(met) == 0 {
+		return nil
+	}
+	if err := tx.Record(ctx, met, nil); err != nil {
 		return err
 	}
-	return tx.Commit(ctx)
+	if err := tx.Commit(ctx); err != nil {
+		return err
+	}
+	l.countRows(&result{conflicts: met})
+	return nil
 }

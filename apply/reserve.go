@@ -47,6 +47,21 @@ func (r *reservations) reserve(ctx context.Context, g *group) (release func(), e
 		}
 		r.freed.Wait()
 	}
+	return r.take(g), nil
+}
+
+// tryReserve is reserve that does not wait; false: it would have to.
+func (r *reservations) tryReserve(g *group) (release func(), ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.free(g) {
+		return nil, false
+	}
+	return r.take(g), true
+}
+
+// take notes the keys of g as held. Holds r.mu.
+func (r *reservations) take(g *group) (release func()) {
 	if g.exact {
 		r.whole = true
 	} else {
@@ -55,7 +70,7 @@ func (r *reservations) reserve(ctx context.Context, g *group) (release func(), e
 			r.held[k.key] = struct{}{}
 		}
 	}
-	return sync.OnceFunc(func() { r.release(g) }), nil
+	return sync.OnceFunc(func() { r.release(g) })
 }
 
 func (r *reservations) free(g *group) bool {

@@ -54,11 +54,18 @@ func (t *rowwise) run(ctx context.Context) error {
 			return err
 		}
 	}
-	return t.hook("written")
+	if err := t.hook("written"); err != nil {
+		return err
+	}
+	return t.confirm(ctx)
 }
 
 // one executes one row change, or parks it.
 func (t *rowwise) one(ctx context.Context, tx *change.Transaction, index int, r *change.Row) error {
+	if t.g.wiped.Covers(index, r) {
+		t.out.applied++
+		return nil
+	}
 	if r.Op == change.Truncate {
 		return t.guarded(ctx, tx, index, nil, func() error { return t.truncate(ctx, r) })
 	}
@@ -100,6 +107,8 @@ var errPartial = errors.New("partial image")
 // database refuses it, or when it cannot be made whole.
 func (t *rowwise) guarded(ctx context.Context, tx *change.Transaction, index int, works []*keyWork, f func() error) error {
 	before := t.out
+	t.out.kept, t.out.merged = 0, 0
+	defer func() { t.out.kept, t.out.merged = t.out.kept+before.kept, t.out.merged+before.merged }()
 	if t.savepoints {
 		if err := t.tx.Savepoint(ctx); err != nil {
 			return err
@@ -107,13 +116,13 @@ func (t *rowwise) guarded(ctx context.Context, tx *change.Transaction, index int
 	}
 	err := f()
 	if err == nil {
-		t.out.applied += max(0, 1-(t.out.kept-before.kept)-(t.out.merged-before.merged))
+		t.countOne(len(works))
 		return nil
 	}
 	var schema *SchemaError
 	switch {
 	case errors.Is(err, errPartial):
-		t.out = before
+		t.undo(before)
 		t.parkRow(tx, index, ReasonPartial, "the row must be written whole, but its origin logged only the changed columns (unchanged TOAST); set REPLICA IDENTITY FULL on the table at "+string(t.l.from), false)
 		t.block(works)
 		return nil
@@ -135,10 +144,28 @@ func (t *rowwise) guarded(ctx context.Context, tx *change.Transaction, index int
 	if t.l.agent.o.Stop {
 		return err
 	}
-	t.out = before
+	t.undo(before)
 	t.parkRow(tx, index, ReasonRejected, err.Error(), false)
 	t.block(works)
 	return nil
+}
+
+// countOne counts one row change, of so many keys, by what became of them.
+func (t *rowwise) countOne(keys int) {
+	switch kept, merged := t.out.kept, t.out.merged; {
+	case kept+merged == 0:
+		t.out.applied++
+	case kept == keys:
+		t.out.kept, t.out.merged = 1, 0
+	default:
+		t.out.kept, t.out.merged = 0, 1
+	}
+}
+
+// undo takes back what the row change under way recorded.
+func (t *rowwise) undo(before result) {
+	t.out = before
+	t.out.kept, t.out.merged = 0, 0
 }
 
 // plain executes an insert, update or delete that keeps its key.
@@ -203,7 +230,7 @@ func (t *rowwise) bring(ctx context.Context, k *keyWork, state []change.Value) e
 	}
 	k.current = conflict.Overlay(k.current, state)
 	if state == nil {
-		k.current = nil
+		k.current, k.written = nil, false
 	}
 	return nil
 }
@@ -222,6 +249,7 @@ func (t *rowwise) move(ctx context.Context, r *change.Row, from, to *keyWork) er
 			return errSurprise
 		}
 		to.current, from.current = conflict.Overlay(from.current, r.New), nil
+		to.written, from.written = true, false
 		return nil
 	}
 	image := conflict.Overlay(from.current, r.New)
@@ -251,7 +279,7 @@ func (t *rowwise) truncate(ctx context.Context, r *change.Row) error {
 	e := conflict.TxOf(t.g.first())
 	for _, k := range t.g.keys {
 		if k.table.QualifiedName() == r.Table.QualifiedName() {
-			k.current = nil
+			k.current, k.written = nil, false
 		}
 	}
 	if !w.TruncateMeets(r.Table, e) {
@@ -259,6 +287,7 @@ func (t *rowwise) truncate(ctx context.Context, r *change.Row) error {
 	}
 	var revive []*keyWork
 	var buf []byte
+	there := map[conflict.Key]bool{}
 	keep := func(image []change.Value) bool {
 		var key conflict.Key
 		key, buf = conflict.KeyOf(r.Table, image, buf)
@@ -273,6 +302,7 @@ func (t *rowwise) truncate(ctx context.Context, r *change.Row) error {
 		if own := t.g.byKey[key]; own != nil {
 			own.current = image
 		}
+		there[key] = true
 		p := t.l.agent.o.Policy(r.Table)
 		t.recordMet(k, p, orElse(d.State, image), "")
 		return true
@@ -280,8 +310,16 @@ func (t *rowwise) truncate(ctx context.Context, r *change.Row) error {
 	if err := t.tx.Truncate(ctx, r.Table, keep); err != nil {
 		return err
 	}
+	w.TruncateRevives(r.Table, e, func(key conflict.Key, state []change.Value) {
+		if !there[key] && t.g.byKey[key] == nil && !t.l.agent.park.blocks(r.Table, key) {
+			d := conflict.Decision{State: state}
+			revive = append(revive, &keyWork{key: key, table: r.Table, image: state, decision: d})
+		}
+	})
 	for _, k := range revive {
-		k.current = k.image
+		if there[k.key] {
+			k.current = k.image
+		}
 		if err := t.bring(ctx, k, k.decision.State); err != nil {
 			return err
 		}

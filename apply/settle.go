@@ -8,7 +8,6 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
-	"github.com/concord-db/concord/conflict"
 	"github.com/concord-db/concord/internal/change"
 )
 
@@ -60,7 +59,7 @@ func (l *Link) settle(ctx context.Context, g *group, previous uint64, before <-c
 				continue
 			}
 			l.set(Waiting, err.Error())
-			if err := sleep(ctx, l.agent.o.SchemaRetry); err != nil {
+			if err := l.agent.o.Pause(ctx, l.agent.o.SchemaRetry); err != nil {
 				return err
 			}
 			continue
@@ -85,7 +84,7 @@ func (l *Link) settle(ctx context.Context, g *group, previous uint64, before <-c
 			return err
 		}
 		l.count(func(s *LinkStatus) { s.Retries++ })
-		if err := sleep(ctx, pause.NextBackOff()); err != nil {
+		if err := l.agent.o.Pause(ctx, pause.NextBackOff()); err != nil {
 			return err
 		}
 	}
@@ -167,7 +166,10 @@ func (l *Link) attempt(ctx context.Context, g *group, previous uint64, before <-
 	}
 	saved()
 	l.committedGroup(g, &t.out)
-	return l.agent.o.Hook("committed")
+	if err := l.agent.o.Hook("committed"); err != nil {
+		return err
+	}
+	return l.recheckNow(ctx, g.checkpoint(0))
 }
 
 func (l *Link) execute(ctx context.Context, t *try, w way) error {
@@ -206,25 +208,15 @@ func (l *Link) myTurn(ctx context.Context, before <-chan struct{}) error {
 // committedGroup notes what a committed group means for the window and the status.
 func (l *Link) committedGroup(g *group, out *result) {
 	w := l.agent.o.Window
-	for _, k := range g.keys {
-		locked := !out.unlocked[k]
-		if !w.KeepsApplied(l.from, locked) {
-			continue
-		}
-		w.Applied(k.table, k.key, k.es, locked)
-		if !locked && !l.agent.o.Policy(k.table).VersionsOnly() {
-			l.mu.Lock()
-			l.recheck[k.key] = recheck{table: k.table, image: k.image, seq: g.last().Seq}
-			l.mu.Unlock()
-		}
-	}
 	if g.exact {
-		for i := range g.first().Rows {
-			if r := &g.first().Rows[i]; r.Op == change.Truncate && l.accepts(r.Table) {
-				w.TruncateApplied(r.Table, conflict.TxOf(g.first()))
-			}
+		g.enterTruncates(w, l.accepts)
+	}
+	for _, k := range g.keys {
+		if locked := !out.unlocked[k]; w.KeepsApplied(l.from, locked) {
+			w.Applied(k.table, k.key, k.es, locked)
 		}
 	}
+	l.awaitRecheck(g.keys, out.unlocked, g.last().Seq)
 	l.agent.park.add(out.parkedChanges)
 	w.Settled(l.from, g.last().Seq, g.last().Seen)
 	l.noteCommitted(g.checkpoint(0), g.heartbeat(), g.last().CommitTime, len(g.txs), out)

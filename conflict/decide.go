@@ -1,6 +1,10 @@
 package conflict
 
-import "github.com/concord-db/concord/internal/change"
+import (
+	"slices"
+
+	"github.com/concord-db/concord/internal/change"
+)
 
 // Decision is what should become of a key for the writes of one origin that
 // arrived on it.
@@ -126,15 +130,24 @@ func (w *Window) decideList(tt *tableTraffic, k Key, es []*Write) Decision {
 }
 
 // listWith returns a copy of the key's list with the table's truncates in it as
-// deletes, and its base.
+// deletes, but those that were folded away or whose transaction wrote the key after
+// it, and the list's base.
 func (w *Window) listWith(tt *tableTraffic, k Key) (writes []*Write, base []change.Value) {
-	if l := w.lists[k]; l != nil {
+	l := w.lists[k]
+	if l != nil {
 		writes, base = append(writes, l.writes...), l.base
 	}
 	for _, t := range tt.truncates {
+		if l != nil && !l.folded.Less(t.Version()) || holds(writes, t.Version()) {
+			continue
+		}
 		writes, _ = place(writes, &Write{Tx: t, Op: change.Delete})
 	}
 	return writes, base
+}
+
+func holds(writes []*Write, v change.Version) bool {
+	return slices.ContainsFunc(writes, func(wr *Write) bool { return wr.Tx.Version() == v })
 }
 
 func lacks(image []change.Value) bool {
@@ -183,7 +196,7 @@ func (w *Window) Applied(table *change.Table, k Key, es []*Write, locked bool) {
 		}
 		return
 	}
-	if w.lists[k] == nil && len(tt.truncates) == 0 && w.onlySelfIsLeft(last.Tx.Origin) && locked {
+	if w.lists[k] == nil && len(tt.truncates) == 0 && w.frozen == nil && w.onlySelfIsLeft(last.Tx.Origin) && locked {
 		return
 	}
 	for _, e := range es {
@@ -233,14 +246,16 @@ func (w *Window) TruncateKeeps(table *change.Table, k Key, e *Tx) Decision {
 func (w *Window) Dirty(f func(table *change.Table, k Key, keyImage []change.Value)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for k, l := range w.lists {
+	for _, k := range w.listKeys(func(*list) bool { return true }) {
+		l := w.lists[k]
 		var image []change.Value
 		mixed := false
-		for i, a := range l.writes {
+		writes, _ := w.listWith(w.traffic(l.table), k)
+		for i, a := range writes {
 			if a.Image != nil {
 				image = a.Image
 			}
-			for _, b := range l.writes[i+1:] {
+			for _, b := range writes[i+1:] {
 				if !b.Tx.Saw(a.Tx) && !a.Tx.Saw(b.Tx) {
 					mixed = true
 				}
@@ -258,7 +273,15 @@ func (w *Window) Dirty(f func(table *change.Table, k Key, keyImage []change.Valu
 func (w *Window) KeepsApplied(origin change.Site, locked bool) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return !locked || !w.onlySelfIsLeft(origin) || len(w.lists) > 0 || w.frozen != nil
+	if !locked || !w.onlySelfIsLeft(origin) || len(w.lists) > 0 || w.frozen != nil {
+		return true
+	}
+	for _, tt := range w.tables {
+		if len(tt.truncates) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // AppliedImage enters a key of a part of a large transaction when its table's
@@ -286,15 +309,27 @@ func (w *Window) AppliedBulk(table *change.Table, tx *Tx, op change.Op, keys []K
 	w.bulkOf(tx).add(op, keys)
 }
 
-// Forget takes back the keys of a large transaction that was not committed.
+// Forget takes back what was entered of a large transaction that was not committed.
 func (w *Window) Forget(tx *Tx) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for i, b := range w.bulk {
-		if b.tx.Origin == tx.Origin && b.tx.Seq == tx.Seq {
-			w.bulk = append(w.bulk[:i], w.bulk[i+1:]...)
-			return
-		}
+	w.forget(func(t *Tx) bool { return t.Origin == tx.Origin && t.Seq == tx.Seq })
+}
+
+// Lost takes back what origin's transactions after seq wrote: a crash of the database
+// undid them, and they come again. (Under last_write_wins they may stay: what is
+// decided against them holds once they are there again.)
+func (w *Window) Lost(origin change.Site, seq uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.forget(func(t *Tx) bool { return t.Origin == origin && t.Seq > seq })
+}
+
+func (w *Window) forget(gone func(*Tx) bool) {
+	w.bulk = slices.DeleteFunc(w.bulk, func(b *bulk) bool { return gone(b.tx) })
+	w.dropWrites(func(_ *list, wr *Write) bool { return gone(wr.Tx) })
+	for _, tt := range w.tables {
+		tt.truncates = slices.DeleteFunc(tt.truncates, gone)
 	}
 }
 

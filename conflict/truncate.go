@@ -1,6 +1,10 @@
 package conflict
 
-import "github.com/concord-db/concord/internal/change"
+import (
+	"slices"
+
+	"github.com/concord-db/concord/internal/change"
+)
 
 // tableTraffic is what the window knows of a table as a whole.
 type tableTraffic struct {
@@ -32,15 +36,66 @@ func (w *Window) traffic(t *change.Table) *tableTraffic {
 	return tt
 }
 
+// Wiped tells, by table, the index of the last truncate among the row changes of one
+// transaction: what comes before it on that table has no effect of its own.
+type Wiped map[string]int
+
+// LastTruncates finds the truncates of a transaction; nil when there are none.
+func LastTruncates(rows []change.Row) Wiped {
+	var w Wiped
+	for i := range rows {
+		if rows[i].Op == change.Truncate {
+			if w == nil {
+				w = Wiped{}
+			}
+			w[rows[i].Table.QualifiedName()] = i
+		}
+	}
+	return w
+}
+
+// Covers reports whether the row change at index i is undone by a truncate after it.
+func (w Wiped) Covers(i int, r *change.Row) bool {
+	if w == nil {
+		return false
+	}
+	last, ok := w[r.Table.QualifiedName()]
+	return ok && i < last
+}
+
 // addTruncate notes a truncate. Within its own transaction it ends what was
-// written before it; what is written after it follows as inserts.
-func (w *Window) addTruncate(tx *Tx, tt *tableTraffic, _ *change.Table) {
+// written before it; what is written after it follows as writes of their keys, which
+// stand in place of the truncate in their lists.
+func (w *Window) addTruncate(tx *Tx, tt *tableTraffic, table *change.Table) {
+	if !tt.versionsOnly {
+		w.dropWrites(func(l *list, wr *Write) bool {
+			return wr.Tx.Version() == tx.Version() && l.table.QualifiedName() == table.QualifiedName()
+		})
+	}
 	for _, t := range tt.truncates {
 		if t.Origin == tx.Origin && t.Seq == tx.Seq {
 			return
 		}
 	}
 	tt.truncates = append(tt.truncates, tx)
+}
+
+// dropWrites takes writes out of the lists.
+func (w *Window) dropWrites(gone func(*list, *Write) bool) {
+	for k, l := range w.lists {
+		kept := l.writes[:0:0]
+		for _, wr := range l.writes {
+			if !gone(l, wr) {
+				kept = append(kept, wr)
+			}
+		}
+		if len(kept) == len(l.writes) {
+			continue
+		}
+		if l.writes = kept; len(kept) == 0 {
+			delete(w.lists, k)
+		}
+	}
 }
 
 func (w *Window) expireTruncates(tt *tableTraffic) {
@@ -67,7 +122,7 @@ func (w *Window) listNeeds(tt *tableTraffic, t *Tx) bool {
 			continue
 		}
 		for _, wr := range l.writes {
-			if !wr.Tx.Saw(t) && wr.Tx != t {
+			if !wr.Tx.Saw(t) && wr.Tx.Version() != t.Version() {
 				return true
 			}
 		}
@@ -86,4 +141,32 @@ func (w *Window) TruncateMeets(table *change.Table, e *Tx) bool {
 		}
 	}
 	return false
+}
+
+// TruncateRevives calls f for every key of a table under a policy with images whose
+// list makes a row of it once the truncate by e is in it: it may be gone here.
+func (w *Window) TruncateRevives(table *change.Table, e *Tx, f func(k Key, state []change.Value)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	tt := w.traffic(table)
+	if tt.versionsOnly {
+		return
+	}
+	for _, k := range w.listKeys(func(l *list) bool { return w.tables[l.table.QualifiedName()] == tt }) {
+		if d := w.decideList(tt, k, []*Write{{Tx: e, Op: change.Delete, Table: table}}); !d.Known && d.State != nil {
+			f(k, d.State)
+		}
+	}
+}
+
+// listKeys lists the keys of lists in order.
+func (w *Window) listKeys(want func(*list) bool) []Key {
+	var keys []Key
+	for k, l := range w.lists {
+		if want(l) {
+			keys = append(keys, k)
+		}
+	}
+	slices.SortFunc(keys, compareKeys)
+	return keys
 }

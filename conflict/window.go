@@ -80,6 +80,8 @@ type Window struct {
 	latest    latestSet
 	bulk      []*bulk
 	lists     map[Key]*list
+	order     []Key // of lists, those to be looked at for shortening next first
+	settled   map[change.Site][]settled
 	frozen    change.Seen // bounds that Freeze holds; nil: none
 	tables    map[string]*tableTraffic
 	lastTable *change.Table // cache of the lookup in tables
@@ -90,9 +92,15 @@ type Window struct {
 // list is the writes in flight on one key of a table whose policy needs images.
 type list struct {
 	table  *change.Table
-	base   []change.Value // the row before writes[0]; meaningful when based
-	based  bool
-	writes []*Write // version order
+	base   []change.Value // what was folded away made; nil: no row, or nothing was
+	writes []*Write       // version order
+	folded change.Version // of the last write, or truncate, that was folded into base
+}
+
+// settled is a transaction of a peer that was settled here, and what it had seen.
+type settled struct {
+	seq  uint64
+	seen change.Seen
 }
 
 // NewWindow returns an empty window.
@@ -102,8 +110,8 @@ func NewWindow(o WindowOptions) *Window {
 	}
 	w := &Window{
 		self: o.Self, peers: o.Peers, policy: o.Policy, rules: o.Rules,
-		seen:   map[change.Site]change.Seen{},
-		lists:  map[Key]*list{},
+		seen:  map[change.Site]change.Seen{},
+		lists: map[Key]*list{}, settled: map[change.Site][]settled{},
 		tables: map[string]*tableTraffic{},
 		grown:  make(chan struct{}),
 	}
@@ -127,7 +135,7 @@ func (w *Window) AddLocal(t *change.Transaction) {
 	}
 	tx := TxOf(t)
 	for k, v := range t.Seen {
-		w.raiseSeen(w.self, k, v)
+		w.selfSaw(k, v)
 	}
 	if t.More || t.Part > 0 {
 		w.addBulk(tx, t.Rows)
@@ -145,8 +153,12 @@ func (w *Window) AddLocal(t *change.Transaction) {
 // addRows adds each row change of a transaction as a write of its key; later ones
 // of the same key replace earlier ones by their net effect.
 func (w *Window) addRows(tx *Tx, rows []change.Row) {
+	wiped := LastTruncates(rows)
 	for i := range rows {
 		r := &rows[i]
+		if wiped.Covers(i, r) {
+			continue
+		}
 		tt := w.traffic(r.Table)
 		tt.note(tx)
 		switch {
@@ -179,6 +191,7 @@ func (w *Window) insert(k Key, wr *Write) (*list, int) {
 	if l == nil {
 		l = &list{table: wr.Table}
 		w.lists[k] = l
+		w.order = append(w.order, k)
 	}
 	l.table = wr.Table
 	var at int
@@ -209,19 +222,40 @@ func place(writes []*Write, wr *Write) ([]*Write, int) {
 func (w *Window) SelfSaw(origin change.Site, seq uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.selfSaw(origin, seq)
+}
+
+func (w *Window) selfSaw(origin change.Site, seq uint64) {
 	w.raiseSeen(w.self, origin, seq)
+	w.believe(origin)
 }
 
 // Settled notes that peer's transaction seq, which carries seen, and everything
-// before it has been settled here, in order. Heartbeats count.
+// before it has been settled here, in order. Heartbeats count. It is believed once
+// capture has read the mark: until then a crash of the database may take it back,
+// and earlier transactions of the peer, which had seen less, come again.
 func (w *Window) Settled(peer change.Site, seq uint64, seen change.Seen) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for o, n := range seen {
-		w.raiseSeen(peer, o, n)
-	}
-	w.raiseSeen(peer, peer, seq)
+	w.settled[peer] = append(w.settled[peer], settled{seq, seen})
+	w.believe(peer)
 	w.compactSome(64)
+}
+
+// believe raises what peer is known to have seen as far as the log shows what was
+// settled from it.
+func (w *Window) believe(peer change.Site) {
+	queue := w.settled[peer]
+	n := 0
+	for ; n < len(queue) && queue[n].seq <= w.seen[w.self][peer]; n++ {
+		for o, seq := range queue[n].seen {
+			w.raiseSeen(peer, o, seq)
+		}
+		w.raiseSeen(peer, peer, queue[n].seq)
+	}
+	if n > 0 {
+		w.settled[peer] = append(queue[:0], queue[n:]...)
+	}
 }
 
 func (w *Window) raiseSeen(site, origin change.Site, seq uint64) {
@@ -256,27 +290,12 @@ func (w *Window) bound(origin change.Site) uint64 {
 }
 
 // Low returns the greatest seq of origin of which the window holds nothing at or
-// before: the site's copy of origin's stream may be trimmed up to there as far as
-// the window is concerned.
+// before, and nothing that would be needed to build its lists again: the site's copy
+// of origin's stream may be trimmed up to there as far as the window is concerned.
 func (w *Window) Low(origin change.Site) uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	low := w.bound(origin)
-	for _, l := range w.lists {
-		for _, wr := range l.writes {
-			if wr.Tx.Origin == origin && wr.Tx.Seq <= low {
-				low = wr.Tx.Seq - 1
-			}
-		}
-	}
-	for _, tt := range w.tables {
-		for _, t := range tt.truncates {
-			if t.Origin == origin && t.Seq <= low {
-				low = t.Seq - 1
-			}
-		}
-	}
-	return low
+	return min(w.bound(origin), w.needs(origin))
 }
 
 // LocalSeq is the last local transaction that the window holds whole.
@@ -346,26 +365,39 @@ func (w *Window) compactSome(n int) {
 	}
 	clear(w.bulk[len(kept):])
 	w.bulk = kept
-	for k, l := range w.lists {
-		if n--; n < 0 {
-			break
+	for n = min(n, len(w.order)); n > 0; n-- {
+		k := w.order[0]
+		w.order = w.order[1:]
+		l := w.lists[k]
+		if l == nil {
+			continue
 		}
-		w.compactList(k, l)
+		if w.compactList(k, l); w.lists[k] != nil {
+			w.order = append(w.order, k)
+		}
 	}
 	for _, tt := range w.tables {
 		w.expireTruncates(tt)
 	}
 }
 
+// compactList folds a prefix of the list, with the truncates of its table in it,
+// into its base.
 func (w *Window) compactList(k Key, l *list) {
-	n := w.rules.Cut(l.writes, func(wr *Write) bool { return w.everyoneSaw(wr.Tx) })
+	writes, base := w.listWith(w.traffic(l.table), k)
+	n := w.rules.Cut(writes, func(wr *Write) bool { return w.everyoneSaw(wr.Tx) })
 	if n == 0 {
 		return
 	}
-	l.base = w.rules.Fold(w.policy(l.table), l.base, l.writes[:n], -1)
-	l.based = true
-	l.writes = append([]*Write(nil), l.writes[n:]...)
-	if len(l.writes) == 0 {
+	l.base = w.rules.Fold(w.policy(l.table), base, writes[:n], -1)
+	l.folded = writes[n-1].Tx.Version()
+	kept := l.writes[:0:0]
+	for _, wr := range l.writes {
+		if l.folded.Less(wr.Tx.Version()) {
+			kept = append(kept, wr)
+		}
+	}
+	if l.writes = kept; len(kept) == 0 {
 		delete(w.lists, k)
 	}
 }
@@ -375,5 +407,5 @@ func (w *Window) compactList(k Key, l *list) {
 func (w *Window) Compact() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.compactSome(len(w.lists) + 1)
+	w.compactSome(len(w.order))
 }
