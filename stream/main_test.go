@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -92,7 +93,14 @@ func (s *site) connect() *Bus {
 func (s *site) publisher(o PublisherOptions) *Publisher {
 	s.t.Helper()
 	p := NewPublisher(s.bus, "shop", s.name, o)
-	if _, err := p.Tail(testContext(s.t)); err != nil {
+	var err error
+	eventually(s.t, "the end of the stream is read", func() bool {
+		// The server may still be removing a stream of this name: it says so and
+		// wants to be asked again.
+		_, err = p.Tail(testContext(s.t))
+		return err == nil || errors.Is(err, change.ErrRefused) || errors.Is(err, change.ErrNeedsCopy)
+	})
+	if err != nil {
 		s.t.Fatal(err)
 	}
 	return p
