@@ -26,6 +26,22 @@
 // Whether the echo filter works is proved at every start by a probe transaction; see
 // probe.
 //
+// # Apply
+//
+// DB.Begin takes one of a few sessions (lanes) of an origin. A transaction sends nothing
+// until its first statement and then whole sets of rows: one statement per table, action
+// and set of columns, whose parameters are arrays with one element per row (statement,
+// set). Rows are found by the key's index, whatever the planner thinks of the table's
+// size, and every update and delete tells which rows it found.
+//
+// The mark is in origin.go: a session origin around the rows where the server filters by
+// it, else the checkpoint row first. The checkpoint moves by compare-and-set in the round
+// trip of the commit, so an agent that lost its lease cannot apply twice. Commits do not
+// wait for the disk: a crash takes rows and checkpoint together.
+//
+// DB.logPosition is the engine's part of the fence; errors.go the verdict on every
+// error; targetcatalog.go how a table that was altered comes right by itself.
+//
 // # Values
 //
 // Every session, the walsender's included, has the same fixed settings, so text means
