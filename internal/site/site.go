@@ -186,7 +186,10 @@ func (s *Site) dial(ctx context.Context, to config.Site, name string) (*stream.B
 	if to.Bus.Embedded() {
 		return stream.Connect(ctx, stream.Dial{URL: to.Bus.Address(), Name: name, Lasting: to.Name == s.self.Name})
 	}
-	d := stream.Dial{URL: to.Bus.URL(), Name: name}
+	d := stream.Dial{
+		URL: to.Bus.URL(), Name: name, Credentials: to.Bus.Credentials, NkeySeed: to.Bus.NkeySeed,
+		CA: to.Bus.CA, Certificate: to.Bus.Certificate, Key: to.Bus.Key,
+	}
 	if to.Name != s.self.Name {
 		return stream.Connect(ctx, d)
 	}
@@ -281,29 +284,46 @@ func (s *Site) policies() (func(*change.Table) conflict.Policy, error) {
 		}
 		byRule[r.Index] = p
 	}
-	var cache sync.Map // by table name: rules do not change while the process lives
-	return func(t *change.Table) conflict.Policy {
-		name := t.QualifiedName()
-		if p, ok := cache.Load(name); ok {
-			return p.(conflict.Policy)
+	return byShape(func(t *change.Table) conflict.Policy {
+		if r, ok := s.cfg.Rule(t.QualifiedName()); ok {
+			return byRule[r.Index]
 		}
-		var p conflict.Policy
-		if r, ok := s.cfg.Rule(name); ok {
-			p = byRule[r.Index]
+		return conflict.Policy{}
+	}), nil
+}
+
+// byShape remembers f by shape: shapes are few and shared, and rules do not change
+// while the process lives.
+func byShape[T any](f func(*change.Table) T) func(*change.Table) T {
+	var cache sync.Map
+	return func(t *change.Table) T {
+		if v, ok := cache.Load(t); ok {
+			return v.(T)
 		}
-		cache.Store(name, p)
-		return p
-	}, nil
+		v := f(t)
+		cache.Store(t, v)
+		return v
+	}
+}
+
+// byPeer remembers a rule by peer and shape.
+func byPeer(peers []change.Site, f func(*change.Table, change.Site) bool) func(*change.Table, change.Site) bool {
+	of := map[change.Site]func(*change.Table) bool{}
+	for _, p := range peers {
+		of[p] = byShape(func(t *change.Table) bool { return f(t, p) })
+	}
+	return func(t *change.Table, from change.Site) bool { return of[from](t) }
 }
 
 func (s *Site) applyOptions(w *conflict.Window, own *stream.Log, logs map[change.Site]apply.Log, policies func(*change.Table) conflict.Policy) apply.Options {
+	peers := s.cfg.Peers(s.self.Name)
 	return apply.Options{
 		Site: s.self.Name, Window: w, Own: own, Logs: logs, Policy: policies,
-		Accepts: func(t *change.Table, from change.Site) bool { return s.cfg.Replicated(t.QualifiedName(), from) },
-		OneWay: func(t *change.Table, from change.Site) bool {
+		Accepts: byPeer(peers, func(t *change.Table, from change.Site) bool { return s.cfg.Replicated(t.QualifiedName(), from) }),
+		OneWay: byPeer(peers, func(t *change.Table, from change.Site) bool {
 			r, ok := s.cfg.Rule(t.QualifiedName())
 			return ok && r.From == from
-		},
+		}),
 		Stop:         s.cfg.Defaults.OnError == config.Stop,
 		FenceTimeout: s.cfg.Defaults.FenceTimeout,
 		MaxDrift:     s.cfg.Defaults.MaxClockDrift,

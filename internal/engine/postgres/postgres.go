@@ -144,7 +144,7 @@ func (db *DB) connectReplication(ctx context.Context) (*pgconn.PgConn, error) {
 	cfg.RuntimeParams["replication"] = "database"
 	// A large read buffer: one system call for hundreds of small messages.
 	cfg.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
-		return pgproto3.NewFrontend(bufio.NewReaderSize(r, 256<<10), w)
+		return pgproto3.NewFrontend(bufio.NewReaderSize(&coalescer{r: r}, 256<<10), w)
 	}
 	conn, err := pgconn.ConnectConfig(ctx, &cfg.Config)
 	if err != nil {
