@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"time"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -12,34 +15,66 @@ import (
 	"github.com/concord-db/concord/internal/demo"
 )
 
-func newDemoCommand(_ *globalOptions) *cobra.Command {
-	o := demo.Options{}
+func newDemoCommand(opts *globalOptions) *cobra.Command {
+	var dir string
+	var o demo.Options
 	cmd := &cobra.Command{
-		Use:   "demo",
+		Use:   "demo [--for TIME]",
 		Short: "Two data centres on this machine, with a load on both",
-		Long: "Starts two PostgreSQL servers and two agents on this machine, writes to both sides\n" +
-			"with deliberate conflicts, and at the end compares both databases row by row.\n" +
-			"Exit 0: equal; 1: different.",
+		Long: "Starts two PostgreSQL servers with a small shop and two agents on this machine, writes\n" +
+			"at both sides, often the same rows, and at the end compares both databases row by row.\n" +
+			"The commands below work beside it. Exit 0: equal; 1: not; 2: trouble.",
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			program, err := os.Executable()
-			if err != nil {
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if o.Rate <= 0 || o.For < 0 {
+				return errors.New("--rate must be greater than 0, --for not less")
+			}
+			if o.Program, err = os.Executable(); err != nil {
 				return fmt.Errorf("finding the own program: %w", err)
 			}
-			o.Program, o.Out = program, cmd.OutOrStdout()
-			o.Terminal = term.IsTerminal(int(os.Stdout.Fd()))
-			err = demo.Run(cmd.Context(), o)
-			if errors.Is(err, demo.ErrDiffer) {
-				return &exitError{code: 1}
+			o.Dir, o.Out, o.Terminal = dir, cmd.OutOrStdout(), term.IsTerminal(int(os.Stdout.Fd()))
+			if opts.Output == "json" {
+				o.Out, o.Terminal = cmd.ErrOrStderr(), false
 			}
-			return err
+			hard, cancel := secondInterrupt(cmd.Context())
+			defer cancel()
+			v, err := demo.Run(cmd.Context(), hard, o)
+			if opts.Output == "json" && len(v.Tables) > 0 {
+				err = errors.Join(err, json.NewEncoder(cmd.OutOrStdout()).Encode(v))
+			}
+			return demoError(err)
 		},
 	}
-	cmd.PersistentFlags().StringVar(&o.Dir, "dir", ".demo", "`directory` of the demo's state; cleared at the start")
+	cmd.PersistentFlags().StringVar(&dir, "dir", ".demo", "`directory` of all that the demo keeps")
 	f := cmd.Flags()
-	f.DurationVar(&o.For, "for", 0, "end by itself after this `time`")
-	f.IntVar(&o.Writers, "writers", 3, "connections that write at each site")
-	f.DurationVar(&o.Pause, "pause", 10*time.Millisecond, "rest of a writer between two transactions")
-	cmd.AddCommand(newDemoConflictCommand(&o), newDemoKillCommand(&o), newDemoStartCommand(&o), newDemoLoadCommand(&o), newDemoVerifyCommand(&o))
+	f.DurationVar(&o.For, "for", 0, "end by itself after this `time`, as 20s; else with Ctrl-C")
+	f.Float64Var(&o.Rate, "rate", 100, "`transactions` a second at each site")
+	cmd.AddCommand(newDemoConflictCommand(&dir), newDemoLoadCommand(&dir), newDemoVerifyCommand(&dir, opts),
+		newDemoKillCommand(&dir), newDemoStartCommand(&dir))
 	return cmd
+}
+
+// demoError gives the exit code of the demo's errors.
+func demoError(err error) error {
+	if errors.Is(err, demo.ErrDifferent) || errors.Is(err, demo.ErrNoConflict) {
+		return &exitError{code: 1, err: err}
+	}
+	return err
+}
+
+// secondInterrupt returns a context that outlives ctx, which ends at the first signal,
+// until the next signal.
+func secondInterrupt(ctx context.Context) (context.Context, context.CancelFunc) {
+	hard, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		signals := make(chan os.Signal, 1)
+		signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+		defer signal.Stop(signals)
+		select {
+		case <-signals:
+			cancel(errors.New("interrupted again: the sides were not compared"))
+		case <-hard.Done():
+		}
+	})
+	return hard, func() { stop(); cancel(context.Canceled) }
 }

@@ -2,319 +2,164 @@ package demo
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
-	"syscall"
+	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
-	"github.com/concord-db/concord/internal/testcluster"
+	"github.com/concord-db/concord/internal/demo/agents"
 )
 
 // Options say how the demo runs.
 type Options struct {
-	Dir      string        // state of the demo; .demo
-	For      time.Duration // 0: until interrupted
-	Program  string        // the concord program that runs the agents
-	Out      io.Writer
-	Terminal bool // redraw the table instead of adding lines
-	Writers  int  // at each site
-	Pause    time.Duration
+	Dir      string        // of everything the demo keeps; made when it is not there
+	For      time.Duration // how long the load writes; 0: until ctx ends
+	Program  string        // path of concord
+	Rate     float64       // transactions per second that the load attempts at each site
+	Out      io.Writer     // what people read
+	Terminal bool          // Out is one: the table is drawn in place
 }
 
-// Site is one data centre of the demo; State is kept in demo.json for the commands
-// that work beside a running demo.
-type Site struct {
-	Name    string `json:"name"`
-	DSN     string `json:"dsn"`
-	Port    int    `json:"port"`
-	HTTP    string `json:"http"`
-	Version int    `json:"version"`
-	PID     int    `json:"pid"` // of the agent; 0 when it was killed
+// catchUp is how long the sides have to catch up when nothing is written any more.
+const catchUp = 2 * time.Minute
 
-	cluster *testcluster.Cluster
-	agent   *exec.Cmd
-	done    chan struct{}
-	load    *Load
+// minimumLoad is how long the load must have run to promise conflicts.
+const minimumLoad = 5 * time.Second
+
+var (
+	// ErrDifferent says that the two databases are not equal.
+	ErrDifferent = errors.New("the two sides are different")
+	// ErrNoConflict says that the load ran for a while without a conflict: equal
+	// sides prove little then.
+	ErrNoConflict = errors.New("there was no conflict, so that equal sides prove little")
+)
+
+// demo is a running demo.
+type demo struct {
+	o       Options
+	sites   [2]*site
+	config  string
+	writing *writing
+
+	// changing is held while agents or servers are started or ended, and while the
+	// sides are compared: one of these at a time.
+	changing sync.Mutex
 }
 
-// State is what demo.json holds.
-type State struct {
-	Config string  `json:"config"`
-	Sites  []*Site `json:"sites"`
-}
+// Run plays the demo: it starts everything, writes until ctx ends or for o.For, waits
+// until both sides have caught up, compares them, says so on o.Out and ends what it
+// started. hard ends all of it at once, without a comparison. The error is
+// ErrDifferent or ErrNoConflict when the demo went well and the answer is no.
+func Run(ctx, hard context.Context, o Options) (v Verdict, err error) {
+	unlock, err := lock(o.Dir)
+	if err != nil {
+		return v, err
+	}
+	defer unlock()
+	d := &demo{o: o}
+	defer func() { err = errors.Join(err, d.stop(context.WithoutCancel(hard))) }()
 
-// ErrDiffer is returned when the databases are not equal at the end.
-var ErrDiffer = errors.New("the databases differ")
-
-// Demo is a running demo.
-type Demo struct {
-	o     Options
-	State State
-}
-
-// Run runs the demo: start, load, quiesce, compare. It returns ErrDiffer when the two
-// sides are not equal at the end.
-func Run(ctx context.Context, o Options) error {
-	if o.Writers == 0 {
-		o.Writers = 3
-	}
-	if o.Pause == 0 {
-		o.Pause = 10 * time.Millisecond
-	}
-	d := &Demo{o: o}
-	defer d.stop()
-	if err := d.start(ctx); err != nil {
-		return err
-	}
-	d.greet()
-	loading, stopLoad := context.WithCancel(ctx)
-	if o.For > 0 {
-		loading, stopLoad = context.WithTimeout(ctx, o.For)
-	}
-	defer stopLoad()
-	d.loadAndWatch(loading)
-	// The end is done even when the demo was interrupted.
-	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
+	starting, cancel := either(ctx, hard)
 	defer cancel()
-	return d.finish(ending)
+	if err := d.start(starting); err != nil {
+		return v, err
+	}
+	wrote, err := d.play(ctx, hard)
+	if err != nil {
+		return v, err
+	}
+	fmt.Fprintf(o.Out, "\nThe load has ended. Waiting until each side has what the other wrote …\n")
+	ending, cancel := context.WithTimeoutCause(hard, catchUp, fmt.Errorf("it did not catch up within %s", catchUp))
+	defer cancel()
+	if v, err = verify(ending, d.sites); err != nil {
+		if hard.Err() != nil {
+			err = context.Cause(hard)
+		}
+		return v, err
+	}
+	v.Print(o.Out)
+	switch {
+	case !v.Equal():
+		return v, ErrDifferent
+	case v.Conflicts[0]+v.Conflicts[1] == 0 && wrote > minimumLoad:
+		return v, ErrNoConflict
+	}
+	return v, nil
 }
 
-func (d *Demo) printf(format string, args ...any) { fmt.Fprintf(d.o.Out, format, args...) }
-
-// step reports what takes a moment.
-func (d *Demo) step(what string, f func() (string, error)) error {
-	d.printf("%s %s ", what, strings.Repeat(".", max(3, 46-len(what))))
+// play lets the load write until ctx ends or for the time of the options, shows what
+// happens and takes orders meanwhile. It returns how long that was.
+func (d *demo) play(ctx, hard context.Context) (time.Duration, error) {
 	began := time.Now()
-	note, err := f()
-	if err != nil {
-		d.printf("failed\n")
-		return fmt.Errorf("%s: %w", what, err)
-	}
-	d.printf("ok  (%s%s)\n", note, time.Since(began).Round(10*time.Millisecond))
-	return nil
-}
-
-// start brings everything up.
-func (d *Demo) start(ctx context.Context) error {
-	dir, err := filepath.Abs(d.o.Dir)
-	if err != nil {
-		return err
-	}
-	d.o.Dir = dir
-	if err := os.RemoveAll(dir); err != nil {
-		return fmt.Errorf("clearing %s: %w", d.o.Dir, err)
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	versions := testcluster.Installed()
-	if len(versions) == 0 {
-		return errors.New("no PostgreSQL server is installed; run scripts/install-servers.sh")
-	}
-	for i, name := range []string{"mumbai", "pune"} {
-		s := &Site{Name: name, Version: versions[min(i, len(versions)-1)]}
-		d.State.Sites = append(d.State.Sites, s)
-		if err := d.step(fmt.Sprintf("starting %s, PostgreSQL %d", name, s.Version), func() (string, error) {
-			return "", d.startCluster(ctx, s, i+1)
-		}); err != nil {
-			return err
-		}
-	}
-	if err := d.writeConfig(); err != nil {
-		return err
-	}
-	if err := d.step("concord init", func() (string, error) {
-		out, err := exec.CommandContext(ctx, d.o.Program, "init", "-c", d.State.Config).CombinedOutput()
-		if err != nil {
-			return "", fmt.Errorf("%w\n%s", err, out)
-		}
-		return "", nil
-	}); err != nil {
-		return err
-	}
-	return d.step("two agents, both directions", func() (string, error) {
-		for _, s := range d.State.Sites {
-			if err := d.StartAgent(s); err != nil {
-				return "", err
-			}
-		}
-		if err := d.save(); err != nil {
-			return "", err
-		}
-		return "", d.awaitStreaming(ctx)
-	})
-}
-
-func (d *Demo) startCluster(ctx context.Context, s *Site, first int) error {
-	dir := filepath.Join(d.o.Dir, s.Name)
-	c, err := testcluster.Start(ctx, testcluster.Options{Version: s.Version, Dir: dir, Fsync: true})
-	if err != nil {
-		return err
-	}
-	s.cluster, s.Port = c, c.Port()
-	if err := c.CreateDatabase(ctx, "shop"); err != nil {
-		return err
-	}
-	s.DSN = c.DSN("shop")
-	conn, err := pgx.Connect(ctx, s.DSN)
-	if err != nil {
-		return err
-	}
-	defer closeConn(ctx, conn)
-	_, err = conn.PgConn().Exec(ctx, fmt.Sprintf(schema, first)+seed).ReadAll()
-	return err
-}
-
-func closeConn(ctx context.Context, c *pgx.Conn) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	ctx, cancel := either(ctx, hard)
 	defer cancel()
-	_ = c.Close(ctx) // nothing is lost with it
-}
-
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if d.o.For > 0 {
+		ctx, cancel = context.WithTimeout(ctx, d.o.For)
+		defer cancel()
+	}
+	control, err := listen()
 	if err != nil {
-		return "", err
+		return 0, err
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	state := State{Config: d.config, Control: control.address(), Token: control.token}
+	for i, s := range d.sites {
+		state.Sites[i] = SiteState{Name: s.name, DSN: s.dsn, HTTP: s.http, Log: s.agent.LogFile()}
+	}
+	if err := state.write(d.o.Dir); err != nil {
+		control.close()
+		return 0, err
+	}
+	d.writing = newWriting(&load{sites: d.sites, rate: d.o.Rate})
+	d.writing.start(ctx)
+	served := make(chan error, 1)
+	go func() { served <- control.serve(ctx, d) }()
+	d.greet()
+	d.show(ctx, began)
+	// No order is taken from here on; one that is under way is cut short.
+	err = errors.Join(<-served, removeState(d.o.Dir))
+	d.writing.stop()
+	if hard.Err() != nil {
+		err = errors.Join(context.Cause(hard), err)
+	}
+	return time.Since(began), err
 }
 
-func (d *Demo) writeConfig() error {
-	var b strings.Builder
-	b.WriteString("# Written by concord demo.\ncluster = \"shop\"\n")
-	for _, s := range d.State.Sites {
-		bus, err := freeAddress()
-		if err != nil {
-			return err
-		}
-		if s.HTTP, err = freeAddress(); err != nil {
-			return err
-		}
-		fmt.Fprintf(&b, "\n[site.%s]\ndsn  = %q\nhttp = %q\nbus  = %q\ndata = %q\n", s.Name, s.DSN, s.HTTP, bus, filepath.Join(d.o.Dir, "data-"+s.Name))
-	}
-	b.WriteString(rules)
-	d.State.Config = filepath.Join(d.o.Dir, "concord.toml")
-	return os.WriteFile(d.State.Config, []byte(b.String()), 0o600)
+// either returns a context that ends with the first of two.
+func either(a, b context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(a)
+	stop := context.AfterFunc(b, func() { cancel(context.Cause(b)) })
+	return ctx, func() { stop(); cancel(context.Canceled) }
 }
 
-// StartAgent starts the agent process of a site. It dies with this program.
-func (d *Demo) StartAgent(s *Site) error {
-	log, err := os.OpenFile(filepath.Join(d.o.Dir, s.Name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	defer log.Close()
-	cmd := exec.Command(d.o.Program, "run", "--site", s.Name, "-c", d.State.Config)
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	done := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(done) }()
-	s.agent, s.done, s.PID = cmd, done, cmd.Process.Pid
-	return nil
-}
-
-func (d *Demo) save() error {
-	data, err := json.MarshalIndent(d.State, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(d.o.Dir, "demo.json"), data, 0o600)
-}
-
-// lagReply is what the demo reads of /v1/status.
-type lagReply struct {
-	State     string `json:"state"`
-	Reason    string `json:"reason"`
-	Conflicts int64  `json:"conflicts"`
-	Parked    int64  `json:"parked"`
-	Links     []struct {
-		From       string  `json:"from"`
-		State      string  `json:"state"`
-		Reason     string  `json:"reason"`
-		LagSeconds float64 `json:"lag_seconds"`
-	} `json:"links"`
-}
-
-func (s *Site) status(ctx context.Context) (r lagReply, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+// stop ends agents and servers: the agents first, so that each has a database until
+// its end.
+func (d *demo) stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.HTTP+"/v1/status", nil)
-	if err != nil {
-		return r, err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return r, err
-	}
-	defer resp.Body.Close()
-	return r, json.NewDecoder(resp.Body).Decode(&r)
-}
-
-// awaitStreaming waits until every link has applied a heartbeat.
-func (d *Demo) awaitStreaming(ctx context.Context) error {
-	deadline := time.Now().Add(60 * time.Second)
-	for {
-		well := 0
-		reason := ""
-		for _, s := range d.State.Sites {
-			r, err := s.status(ctx)
-			switch {
-			case err != nil:
-				reason = err.Error()
-			case len(r.Links) == 1 && (r.Links[0].State == "streaming" || r.Links[0].State == "catching_up") && r.Links[0].LagSeconds < 2:
-				well++
-			default:
-				reason = fmt.Sprintf("%s: %s %s %+v", s.Name, r.State, r.Reason, r.Links)
+	each := func(f func(*site) error) error {
+		var errs [2]error
+		var wait sync.WaitGroup
+		for i, s := range d.sites {
+			if s != nil {
+				wait.Go(func() { errs[i] = f(s) })
 			}
 		}
-		if well == len(d.State.Sites) {
-			return nil
-		}
-		if ctx.Err() != nil || time.Now().After(deadline) {
-			return fmt.Errorf("the agents do not stream: %s; see the logs in %s", reason, d.o.Dir)
-		}
-		wait(ctx, 50*time.Millisecond)
+		wait.Wait()
+		return errors.Join(errs[:]...)
 	}
+	return errors.Join(
+		each(func(s *site) error {
+			if s.agent == nil {
+				return nil
+			}
+			return s.agent.Stop(ctx)
+		}),
+		each(func(s *site) error { return s.stopServer(ctx) }),
+	)
 }
 
-// stop ends the agents and the servers.
-func (d *Demo) stop() {
-	for _, s := range d.State.Sites {
-		if s.agent != nil {
-			_ = s.agent.Process.Signal(syscall.SIGTERM) // gone already is as good
-		}
-	}
-	for _, s := range d.State.Sites {
-		if s.agent == nil {
-			continue
-		}
-		select {
-		case <-s.done:
-		case <-time.After(10 * time.Second):
-			_ = s.agent.Process.Kill()
-			<-s.done
-		}
-	}
-	for _, s := range d.State.Sites {
-		if s.cluster != nil {
-			if err := s.cluster.Close(); err != nil {
-				d.printf("stopping %s: %v\n", s.Name, err)
-			}
-		}
-	}
-	_ = os.Remove(filepath.Join(d.o.Dir, "demo.json"))
+// newAgent prepares a site's agent.
+func (d *demo) newAgent(s *site) *agents.Agent {
+	return agents.New(agents.Options{Program: d.o.Program, Config: d.config, Site: s.name, HTTP: s.http, Log: agentLog(d.o.Dir, s.name)})
 }

@@ -1,0 +1,145 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// clash is two transactions that do not know of each other: both hold their locks
+// before either commits.
+type clash struct {
+	title   string
+	table   string
+	key     string // column
+	before  string // makes the row, at the first site, replicated before the clash; "" for none
+	writes  [2]string
+	compare string // shows what became of the row
+}
+
+// clashes are the conflicts that demo conflict makes. %s is the value of the key.
+var clashes = []clash{
+	{
+		title: "both update one row; the last write wins", table: "customers", key: "email",
+		before:  `INSERT INTO customers (name, email, city, created_at) VALUES ('Clash', '%s', 'Nashik', now())`,
+		writes:  [2]string{`UPDATE customers SET city = 'Mumbai' WHERE email = '%s'`, `UPDATE customers SET city = 'Pune' WHERE email = '%s'`},
+		compare: `SELECT 'city ' || city FROM customers WHERE email = '%s'`,
+	},
+	{
+		title: "one deletes what the other updates; the delete wins", table: "sessions", key: "token",
+		before:  `INSERT INTO sessions VALUES ('%s', 1, '{"items": 1}', now())`,
+		writes:  [2]string{`DELETE FROM sessions WHERE token = '%s'`, `UPDATE sessions SET cart = '{"items": 2}' WHERE token = '%s'`},
+		compare: `SELECT 'cart ' || cart::text FROM sessions WHERE token = '%s'`,
+	},
+	{
+		title: "both insert the same key; the first write wins", table: "inventory", key: "sku",
+		writes: [2]string{`INSERT INTO inventory VALUES ('%s', 'from Mumbai', 1, 'mumbai', now())`,
+			`INSERT INTO inventory VALUES ('%s', 'from Pune', 2, 'pune', now())`},
+		compare: `SELECT 'name ' || name FROM inventory WHERE sku = '%s'`,
+	},
+}
+
+// Conflict writes the same rows at both sites, shows what became of them at each, and
+// returns ErrDifferent when that is not the same.
+func (c *Client) Conflict(ctx context.Context, out io.Writer) error {
+	conns, closeAll, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeAll()
+	ctx, cancel := context.WithTimeoutCause(ctx, catchUp, fmt.Errorf("it did not catch up within %s: concord status -c %s", catchUp, c.state.Config))
+	defer cancel()
+	for _, k := range clashes {
+		value := fmt.Sprintf("clash-%d", time.Now().UnixNano())
+		if err := k.make(ctx, out, conns, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (k clash) make(ctx context.Context, out io.Writer, conns [2]*pgx.Conn, value string) error {
+	fmt.Fprintf(out, "%s\n", k.title)
+	if k.before != "" {
+		if _, err := conns[0].Exec(ctx, fmt.Sprintf(k.before, value)); err != nil {
+			return fmt.Errorf("making a row at %s: %w", names[0], err)
+		}
+		if err := quiesce(ctx, conns); err != nil {
+			return err
+		}
+	}
+	if err := k.write(ctx, out, conns, value); err != nil {
+		return err
+	}
+	if err := quiesce(ctx, conns); err != nil {
+		return err
+	}
+	var results [2]string
+	for i, conn := range conns {
+		err := conn.QueryRow(ctx, fmt.Sprintf(k.compare, value)).Scan(&results[i])
+		if errors.Is(err, pgx.ErrNoRows) {
+			results[i], err = "no row", nil
+		}
+		if err != nil {
+			return fmt.Errorf("reading the row at %s: %w", names[i], err)
+		}
+		records, err := k.records(ctx, conn, value)
+		if err != nil {
+			return fmt.Errorf("reading the conflicts of %s: %w", names[i], err)
+		}
+		fmt.Fprintf(out, "  %-7s has %s; recorded: %s\n", names[i], results[i], records)
+	}
+	if results[0] != results[1] {
+		return ErrDifferent
+	}
+	return nil
+}
+
+// write runs both transactions so that neither can know of the other.
+func (k clash) write(ctx context.Context, out io.Writer, conns [2]*pgx.Conn, value string) error {
+	var txs [2]pgx.Tx
+	for i, conn := range conns {
+		tx, err := conn.Begin(ctx)
+		if err != nil {
+			return fmt.Errorf("writing at %s: %w", names[i], err)
+		}
+		defer tx.Rollback(context.WithoutCancel(ctx)) // after the commit it does nothing
+		sql := fmt.Sprintf(k.writes[i], value)
+		fmt.Fprintf(out, "  %-7s %s\n", names[i], sql)
+		if _, err := tx.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("writing at %s: %w", names[i], err)
+		}
+		txs[i] = tx
+	}
+	var errs [2]error
+	var wait sync.WaitGroup
+	for i, tx := range txs {
+		wait.Go(func() { errs[i] = tx.Commit(ctx) })
+	}
+	wait.Wait()
+	return errors.Join(errs[:]...)
+}
+
+// records says what the site recorded of the conflict.
+func (k clash) records(ctx context.Context, conn *pgx.Conn, value string) (string, error) {
+	rows, err := conn.Query(ctx, `
+		SELECT DISTINCT kind || ', by ' || policy FROM concord.conflict
+		WHERE table_name = $1 AND $2 IN (key ->> $3, older_row ->> $3, newer_row ->> $3, result_row ->> $3)`, "public."+k.table, value, k.key)
+	if err != nil {
+		return "", err
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return "", err
+	}
+	if len(found) == 0 {
+		return "nothing", nil
+	}
+	return strings.Join(found, "; "), nil
+}
