@@ -78,32 +78,41 @@ func mergeKeys(a, b []Key) []Key {
 	return append(append(out, a...), b...)
 }
 
-// addBulk adds rows of a part of a large transaction. Rows of tables whose policy
-// needs images go to their lists: that policy pays for images.
+// addBulk adds rows of a part of a large transaction, by their net effect. Rows of
+// tables whose policy needs images go to their lists: that policy pays for images.
 func (w *Window) addBulk(tx *Tx, rows []change.Row) {
-	b := w.bulkOf(tx)
-	keys := map[change.Op][]Key{}
+	ops := map[Key]change.Op{}
+	note := func(t *change.Table, image []change.Value, op change.Op) {
+		var k Key
+		k, w.buf = KeyOf(t, image, w.buf)
+		ops[k], _ = Net(ops[k], nil, op, nil)
+	}
+	wiped := LastTruncates(rows)
 	for i := range rows {
 		r := &rows[i]
+		if wiped.Covers(i, r) {
+			continue
+		}
 		tt := w.traffic(r.Table)
 		if !tt.versionsOnly || r.Op == change.Truncate {
 			w.addRows(tx, rows[i:i+1])
 			continue
 		}
 		tt.note(tx)
-		var k Key
 		if r.MovesKey() {
-			k, w.buf = KeyOf(r.Table, r.Old, w.buf)
-			keys[change.Delete] = append(keys[change.Delete], k)
-			k, w.buf = KeyOf(r.Table, r.New, w.buf)
-			keys[change.Insert] = append(keys[change.Insert], k)
+			note(r.Table, r.Old, change.Delete)
+			note(r.Table, r.New, change.Insert)
 			continue
 		}
-		k, w.buf = KeyOf(r.Table, r.Key(), w.buf)
-		keys[r.Op] = append(keys[r.Op], k)
+		note(r.Table, r.Key(), r.Op)
 	}
-	for op, ks := range keys {
-		b.add(op, ks)
+	byOp := map[change.Op][]Key{}
+	for k, op := range ops {
+		byOp[op] = append(byOp[op], k)
+	}
+	b := w.bulkOf(tx)
+	for op, keys := range byOp {
+		b.add(op, keys)
 	}
 }
 

@@ -90,14 +90,15 @@ func (p Policy) VersionsOnly() bool {
 }
 
 // Step is one step of the fold: the state after w, given the state so far (nil: no
-// row) and the writes of the list before w, in version order. The first write of a
-// list knew everything before it and takes effect whatever the policy.
+// row) and the writes of the list before w, in version order. A write that
+// knew all of them takes effect whatever the policy: so the outcome does not depend on
+// what of the past the list still holds.
 func (p Policy) Step(state []change.Value, w *Write, prior []*Write) []change.Value {
 	after := w.Image
 	if w.Op == change.Update {
 		after = Overlay(state, after)
 	}
-	if len(prior) == 0 {
+	if !anyUnknown(w, prior, func(*Write) bool { return true }) {
 		return after
 	}
 	revives := w.Op == change.Update && state == nil
@@ -120,9 +121,7 @@ func (p Policy) Step(state []change.Value, w *Write, prior []*Write) []change.Va
 	}
 	switch p.Base {
 	case FirstWriteWins:
-		if anyUnknown(w, prior, func(*Write) bool { return true }) {
-			return state
-		}
+		return state
 	case Prefer:
 		if w.Tx.Origin != p.Site && anyUnknown(w, prior, func(o *Write) bool { return o.Tx.Origin == p.Site }) {
 			return state

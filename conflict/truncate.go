@@ -145,7 +145,7 @@ func (w *Window) TruncateMeets(table *change.Table, e *Tx) bool {
 
 // TruncateRevives calls f for every key of a table under a policy with images whose
 // list makes a row of it once the truncate by e is in it: it may be gone here.
-func (w *Window) TruncateRevives(table *change.Table, e *Tx, f func(k Key, state []change.Value)) {
+func (w *Window) TruncateRevives(table *change.Table, e *Tx, f func(Key, Decision)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	tt := w.traffic(table)
@@ -154,7 +154,7 @@ func (w *Window) TruncateRevives(table *change.Table, e *Tx, f func(k Key, state
 	}
 	for _, k := range w.listKeys(func(l *list) bool { return w.tables[l.table.QualifiedName()] == tt }) {
 		if d := w.decideList(tt, k, []*Write{{Tx: e, Op: change.Delete, Table: table}}); !d.Known && d.State != nil {
-			f(k, d.State)
+			f(k, d)
 		}
 	}
 }

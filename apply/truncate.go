@@ -1,0 +1,100 @@
+package apply
+
+import (
+	"context"
+
+	"github.com/concord-db/concord/conflict"
+	"github.com/concord-db/concord/internal/change"
+)
+
+// truncate removes the rows of a table, but those with a write that the truncate did
+// not know of and that the fold prefers. Nobody else writes the table: it is locked.
+func (t *rowwise) truncate(ctx context.Context, r *change.Row) error {
+	w := t.l.agent.o.Window
+	e := conflict.TxOf(t.g.first())
+	for _, k := range t.g.keys {
+		if k.table.QualifiedName() == r.Table.QualifiedName() {
+			k.current, k.written = nil, false
+		}
+	}
+	if !w.TruncateMeets(r.Table, e) {
+		return t.tx.Truncate(ctx, r.Table, nil)
+	}
+	met, err := t.truncateBut(ctx, r.Table, e)
+	if err != nil {
+		return err
+	}
+	for _, k := range met {
+		state := k.current
+		if !k.decision.Keep {
+			state = k.decision.State
+			if err := t.bring(ctx, k, state); err != nil {
+				return err
+			}
+		}
+		// What the transaction wrote on the key after the truncate stands for both.
+		if t.g.byKey[k.key] == nil {
+			t.recordMet(k, t.l.agent.o.Policy(r.Table), state, "")
+		}
+	}
+	return nil
+}
+
+// truncateBut truncates and returns the keys that met something, with the rows that
+// were left: those to be kept or changed, those that are gone now, and those that
+// were gone and come back.
+func (t *rowwise) truncateBut(ctx context.Context, table *change.Table, e *conflict.Tx) ([]*keyWork, error) {
+	w := t.l.agent.o.Window
+	var met, left []*keyWork
+	there := map[conflict.Key]bool{}
+	var buf []byte
+	err := t.tx.Truncate(ctx, table, func(image []change.Value) bool {
+		k := &keyWork{table: table, image: image}
+		k.key, buf = conflict.KeyOf(table, image, buf)
+		there[k.key] = true
+		k.decision = w.TruncateKeeps(table, k.key, e)
+		if k.decision.Known {
+			return false
+		}
+		met = append(met, k)
+		if k.decision.State == nil && !k.decision.Keep {
+			return false
+		}
+		left = append(left, k)
+		return true
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := t.reread(ctx, table, left); err != nil {
+		return nil, err
+	}
+	w.TruncateRevives(table, e, func(key conflict.Key, d conflict.Decision) {
+		if !there[key] && t.g.byKey[key] == nil && !t.l.agent.park.blocks(table, key) {
+			met = append(met, &keyWork{key: key, table: table, image: d.State, decision: d})
+		}
+	})
+	return met, nil
+}
+
+// reread reads the rows that the truncate left.
+func (t *rowwise) reread(ctx context.Context, table *change.Table, left []*keyWork) error {
+	if len(left) == 0 {
+		return nil
+	}
+	images := make([][]change.Value, len(left))
+	for i, k := range left {
+		images[i] = k.image
+	}
+	rows, err := t.tx.Read(ctx, table, images)
+	if err != nil {
+		return err
+	}
+	for i, k := range left {
+		k.current = rows[i]
+		if own := t.g.byKey[k.key]; own != nil {
+			own.current = rows[i]
+		}
+	}
+	return nil
+}
