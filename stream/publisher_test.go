@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -100,6 +101,12 @@ func (s *site) remove(name string) {
 	if err := s.bus.js.DeleteStream(testContext(s.t), name); err != nil {
 		s.t.Fatal(err)
 	}
+	// The server answers before the files are gone, which it has renamed with dots
+	// in front; a second removal meanwhile would leave its files for the next stream.
+	eventually(s.t, "the stream's files are gone", func() bool {
+		found, err := filepath.Glob(filepath.Join(s.dir, "jetstream", "*", "streams", "*"+name))
+		return err == nil && len(found) == 0
+	})
 }
 
 func TestFramesThatDoNotFollowAreRefused(t *testing.T) {
