@@ -40,6 +40,10 @@ type Options struct {
 	Linger       time.Duration // how long a frame waits to grow when transactions come fast; 10 ms
 	Heartbeat    time.Duration // 1 s
 
+	// ReleaseDelay is how long after an acknowledgement the bus may still lose what it
+	// acknowledged: the database's log is held for that long. 0: it is on disk.
+	ReleaseDelay time.Duration
+
 	// MaxDrift is how far this database's clock may be ahead of the other sites; 0
 	// does not check. Others tells what their clocks say now; zero when unknown.
 	MaxDrift time.Duration
@@ -253,6 +257,7 @@ func (a *Agent) open(ctx context.Context) (Reader, *queue, error) {
 	}
 	q := newQueue(NewStamper(a.o.Site, a.o.Epoch, tail), tail.Clock, a.source.Compare)
 	q.processed = tail.Position
+	q.releases.delay = a.o.ReleaseDelay
 	return r, q, nil
 }
 
@@ -394,7 +399,9 @@ func (a *Agent) stored(ctx context.Context, r Reader, q *queue, s sent) error {
 		return fmt.Errorf("storing a frame: %w", err)
 	}
 	if s.position != "" {
-		r.Release(s.position)
+		if p := q.releases.stored(s.position, time.Now()); p != "" {
+			r.Release(p)
+		}
 	}
 	q.done(s.clock)
 	a.count(func(st *Status) { st.Frames++ })

@@ -227,7 +227,7 @@ func (s *Site) runAgents(ctx context.Context, bus *stream.Bus, own *stream.Log, 
 	}
 	co := capture.Options{
 		Cluster: s.cfg.Cluster, Site: s.self.Name, Epoch: epoch, Beater: s.db,
-		MaxDrift: s.cfg.Defaults.MaxClockDrift, Others: s.others, Size: stream.TransactionSize, Logger: s.log,
+		ReleaseDelay: bus.SyncDelay(), MaxDrift: s.cfg.Defaults.MaxClockDrift, Others: s.others, Size: stream.TransactionSize, Logger: s.log,
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	var fence apply.Fence
