@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -13,6 +14,9 @@ import (
 // errSurprise: the database or the window did not look as the set path expected.
 // The group is rolled back and goes the settled way.
 var errSurprise = fmt.Errorf("%w: rows are not as expected", ErrTransient)
+
+// errApart: the transactions of the group must be settled one by one.
+var errApart = errors.New("not as one group")
 
 // errFenceTimeout: capture did not catch up in time; the locks are given back.
 var errFenceTimeout = fmt.Errorf("%w: the fence timed out (capture is behind or down)", ErrTransient)
@@ -88,7 +92,7 @@ func (t *try) allKnown(w *conflict.Window) bool {
 			return false
 		}
 		k.decision = w.Decide(k.table, k.key, k.es, k.final)
-		if !k.decision.Known || len(k.decision.Met) > 0 {
+		if d := &k.decision; !d.Known || len(d.Met) > 0 || d.Apart {
 			return false
 		}
 	}
@@ -269,6 +273,9 @@ func (t *try) lockAndDecide(ctx context.Context) error {
 	t.version = t.l.agent.o.Window.Version()
 	for _, k := range t.g.keys {
 		k.decision = t.l.agent.o.Window.Decide(k.table, k.key, k.es, k.final)
+		if k.decision.Apart && len(t.g.txs) > 1 {
+			return errApart
+		}
 		k.written = false
 	}
 	return nil
@@ -293,16 +300,13 @@ func (t *try) plan(k *keyWork, writes []Write) []Write {
 			writes = append(writes, Write{Action: Update, Row: &change.Row{Table: k.table, Op: change.Update, New: image}})
 		}
 		return writes
-	case d.Known && k.final != nil && k.current == nil && lacksValue(k.final),
+	case d.Known && d.State != nil && k.current == nil && lacksValue(d.State),
 		!d.Known && d.Partial:
 		t.recordMet(k, policy, k.current, "parked")
 		t.parkKey(k, ReasonPartial, "the row must be written whole, but its origin logged only the changed columns (unchanged TOAST); set REPLICA IDENTITY FULL on the table at "+string(t.l.from), false)
 		return writes
 	}
 	state := d.State
-	if d.Known {
-		state = k.final
-	}
 	t.recordMet(k, policy, state, "")
 	if d.Known || sameImage(state, k.final) {
 		t.out.applied += k.rows

@@ -91,7 +91,7 @@ func (l *Link) tryRecheckNow(ctx context.Context, c Checkpoint) error {
 	}
 	l.mu.Unlock()
 	for _, r := range todo {
-		if err := l.settleKey(ctx, c, r.work); err != nil {
+		if err := l.settleKeyAgain(ctx, c, r.work); err != nil {
 			return err
 		}
 		l.mu.Lock()
@@ -110,7 +110,8 @@ func (l *Link) settleRechecks(ctx context.Context, c Checkpoint) error {
 		if r.now || !w.SelfHasSeen(l.from, r.seq) {
 			return false
 		}
-		if d := w.Decide(r.work.table, r.work.key, r.work.es, r.work.final); !sameMet(d.Met, r.work.decision.Met) {
+		d := w.Decide(r.work.table, r.work.key, r.work.es, r.work.final)
+		if l.metLocal(r.work.decision.Met, d.Met) {
 			todo = append(todo, r.work)
 		}
 		return true
@@ -152,12 +153,18 @@ func (l *Link) metSince(k *keyWork, state []change.Value) []Conflict {
 	}
 	before := k.decision.Met
 	k.decision = l.agent.o.Window.Decide(k.table, k.key, k.es, k.final)
-	if sameMet(before, k.decision.Met) {
+	if !l.metLocal(before, k.decision.Met) {
 		return nil
 	}
 	t := try{l: l}
 	t.recordMet(k, l.agent.o.Policy(k.table), state, "")
 	return t.out.conflicts
+}
+
+// metLocal reports whether now holds a meeting with a local write that before did
+// not. (A meeting with another peer's write is recorded by that peer's link.)
+func (l *Link) metLocal(before, now []conflict.Meeting) bool {
+	return len(now) > 0 && now[0].Here.Tx.Origin == l.agent.o.Site && !sameMet(before, now)
 }
 
 func sameMet(a, b []conflict.Meeting) bool {
@@ -179,13 +186,24 @@ func (l *Link) settleKeys(ctx context.Context, c Checkpoint, works []*keyWork) e
 		if err != nil {
 			return err
 		}
-		err = l.settleKey(ctx, c, k)
+		err = l.settleKeyAgain(ctx, c, k)
 		release()
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// settleKeyAgain is settleKey, tried again while applications make and remove the row
+// under it.
+func (l *Link) settleKeyAgain(ctx context.Context, c Checkpoint, k *keyWork) error {
+	for tries := 0; ; tries++ {
+		err := l.settleKey(ctx, c, k)
+		if tries == 20 || !errors.Is(err, errSurprise) && !errors.Is(err, ErrRejected) {
+			return err
+		}
+	}
 }
 
 func (l *Link) settleKey(ctx context.Context, c Checkpoint, k *keyWork) error {

@@ -51,6 +51,8 @@ func (l *Link) settle(ctx context.Context, g *group, previous uint64, before <-c
 				continue
 			}
 			l.set(Retrying, "rows of this group keep changing under it")
+		case errors.Is(err, errApart):
+			return l.singly(ctx, g, previous, before)
 		case errors.Is(err, ErrFenced):
 			return err
 		case errors.As(err, &schema):

@@ -14,7 +14,11 @@ type Decision struct {
 	Known bool
 	// Keep: the row stays as it is.
 	Keep bool
-	// State is the row to bring about; nil: no row. Only when neither Known nor Keep.
+	// Apart: the writes that arrived must be decided one by one. The last one carries
+	// only what it changed, and a write here may have come between it and an earlier
+	// one, of which only the last knew.
+	Apart bool
+	// State is the row to bring about; nil: no row. Not when Keep.
 	State []change.Value
 	// Partial: State lacks a value that some other write may have changed; the row
 	// cannot be made without guessing.
@@ -41,7 +45,7 @@ func (w *Window) Decide(table *change.Table, k Key, es []*Write, final []change.
 	if tt.versionsOnly {
 		return w.decideLatest(tt, k, es, final)
 	}
-	return w.decideList(tt, k, es)
+	return w.decideList(tt, k, es, final)
 }
 
 // decideLatest: the fold of last_write_wins is the greatest version.
@@ -62,10 +66,9 @@ func (w *Window) decideLatest(tt *tableTraffic, k Key, es []*Write, final []chan
 			if i == len(es)-1 {
 				d.Known = false
 				unchanged &= mask
-				if e.Tx.Version().Less(tx.Version()) {
-					d.Keep = true
-				}
+				d.Keep = d.Keep || e.Tx.Version().Less(tx.Version())
 			}
+			d.Apart = d.Apart || len(es) > 1 && lacks(last.Image)
 			if !tx.Saw(e.Tx) {
 				d.Met = meet(d.Met, e, &Write{Tx: tx, Op: op})
 			}
@@ -100,13 +103,16 @@ func meet(met []Meeting, arrived, here *Write) []Meeting {
 }
 
 // decideList folds the key's list with the arrived writes in it.
-func (w *Window) decideList(tt *tableTraffic, k Key, es []*Write) Decision {
+func (w *Window) decideList(tt *tableTraffic, k Key, es []*Write, final []change.Value) Decision {
 	d := Decision{Known: true}
 	writes, base := w.listWith(tt, k)
 	last := es[len(es)-1]
 	for _, h := range writes {
 		if !last.Tx.Saw(h.Tx) && h.Tx.Version() != last.Tx.Version() {
 			d.Known = false
+		}
+		if len(es) > 1 && h.Tx.Origin != last.Tx.Origin && !es[0].Tx.Saw(h.Tx) && lacks(last.Image) {
+			d.Apart = true
 		}
 		for i := len(es) - 1; i >= 0; i-- {
 			if e := es[i]; !e.Tx.Saw(h.Tx) && !h.Tx.Saw(e.Tx) && e.Tx.Origin != h.Tx.Origin {
@@ -116,7 +122,7 @@ func (w *Window) decideList(tt *tableTraffic, k Key, es []*Write) Decision {
 		}
 	}
 	if d.Known {
-		d.State = last.Image
+		d.State = final
 		return d
 	}
 	at := -1
@@ -236,7 +242,7 @@ func (w *Window) TruncateKeeps(table *change.Table, k Key, e *Tx) Decision {
 	if tt.versionsOnly {
 		return w.decideLatest(tt, k, es, nil)
 	}
-	return w.decideList(tt, k, es)
+	return w.decideList(tt, k, es, nil)
 }
 
 // Dirty lists the keys of tables under a policy with images whose list holds a

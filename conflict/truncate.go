@@ -153,7 +153,7 @@ func (w *Window) TruncateRevives(table *change.Table, e *Tx, f func(Key, Decisio
 		return
 	}
 	for _, k := range w.listKeys(func(l *list) bool { return w.tables[l.table.QualifiedName()] == tt }) {
-		if d := w.decideList(tt, k, []*Write{{Tx: e, Op: change.Delete, Table: table}}); !d.Known && d.State != nil {
+		if d := w.decideList(tt, k, []*Write{{Tx: e, Op: change.Delete, Table: table}}, nil); !d.Known && d.State != nil {
 			f(k, d)
 		}
 	}

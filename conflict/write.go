@@ -56,15 +56,16 @@ func (w *Write) unchangedMask() uint64 {
 }
 
 // Net folds the row changes of one transaction on one key, in log order, into one
-// write: op and image of before are those so far (op 0: nothing yet).
+// write: op and image of before are those so far (op 0: nothing yet). Folding the
+// first ones, then the last ones, and then the two gives the same: the parts of a
+// large transaction may be folded one by one. What was deleted and is there again is
+// an insert: its image is whole.
 func Net(op change.Op, image []change.Value, next change.Op, nextImage []change.Value) (change.Op, []change.Value) {
 	switch {
-	case op == 0:
-		return next, nextImage
 	case next == change.Delete:
 		return change.Delete, nil
-	case op == change.Delete: // gone and there again: the row existed before
-		return change.Update, nextImage
+	case next == change.Insert || op == 0 || op == change.Delete:
+		return next, nextImage
 	default: // insert or update, then update
 		return op, Overlay(image, nextImage)
 	}

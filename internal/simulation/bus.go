@@ -88,6 +88,10 @@ func (f *frames) copyFrom(origin *frames, n int) int {
 		fr := all[f.next]
 		f.next++
 		if !f.accepts(fr) {
+			if f.gap(fr) { // the origin lost its end and stored it anew
+				f.next = 0
+				break
+			}
 			continue
 		}
 		f.stored = append(f.stored, fr)
@@ -111,6 +115,13 @@ func (f *frames) accepts(fr *change.Frame) bool {
 		return x.Seq == tail.Seq+1 && (x.Part == 0 || x.Part == part)
 	}
 	return x.Seq <= tail.Seq+1 && (f.repeat || fr.Transactions[n-1].Seq > tail.Seq)
+}
+
+// gap reports whether something is missing between what is stored and fr.
+func (f *frames) gap(fr *change.Frame) bool {
+	tail, part := f.tail()
+	x := &fr.Transactions[0]
+	return x.Seq > tail.Seq+1 || x.Seq == tail.Seq+1 && x.Part > part
 }
 
 // Open implements apply.Log.

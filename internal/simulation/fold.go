@@ -107,7 +107,7 @@ func (h *history) enter(t *transaction) {
 		case op == 'D':
 			e.op, e.after = 'D', nil
 		case e.op == 'D': // gone and there again
-			e.op, e.after = 'U', after
+			e.op, e.after = op, after
 		default:
 			e.after = known(e.after, after)
 		}

@@ -42,6 +42,7 @@ type agents struct {
 	steps   *capture.Stepper     // nil: no session
 	reader  *reader              // of steps
 	ready   map[change.Site]bool // links whose session has begun
+	at      map[change.Site]bool // links with a step under way
 	cancel  context.CancelCauseFunc
 	ctx     func() context.Context
 }
@@ -53,7 +54,7 @@ var errCrash = errors.New("crashed")
 // go on. It fails when something it needs is not there yet.
 func (s *site) start() error {
 	w := s.w
-	a := &agents{ready: map[change.Site]bool{}}
+	a := &agents{ready: map[change.Site]bool{}, at: map[change.Site]bool{}}
 	ctx, cancel := context.WithCancelCause(w.ctx)
 	a.cancel, a.ctx = cancel, func() context.Context { return ctx }
 	a.window = conflict.NewWindow(conflict.WindowOptions{
@@ -225,6 +226,9 @@ func (f fence) Fence(ctx context.Context, p change.Position, raise uint64) error
 // applyStep settles what comes next from a peer. It reports whether anything moved.
 func (s *site) applyStep(from change.Site, count int) (moved bool, err error) {
 	a, w := s.agents, s.w
+	if a.at[from] {
+		return false, nil
+	}
 	l := a.apply.Link(from)
 	if w.mutation == WindowForgotten && s.depth == 0 {
 		s.down()
@@ -235,7 +239,8 @@ func (s *site) applyStep(from change.Site, count int) (moved bool, err error) {
 		l = a.apply.Link(from)
 	}
 	s.depth++
-	defer func() { s.depth-- }()
+	a.at[from] = true
+	defer func() { s.depth--; a.at[from] = false }()
 	if s.depth == 1 {
 		s.pauses, s.busy, s.budget = 0, 0, 20
 	}
