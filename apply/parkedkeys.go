@@ -75,10 +75,3 @@ func (p *parkedKeys) any() bool {
 	defer p.mu.Unlock()
 	return len(p.keys)+len(p.tables) > 0
 }
-
-// anyOf reports whether something is parked for the table, whichever key.
-func (p *parkedKeys) anyOf(t *change.Table) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.tables[t.QualifiedName()] > 0
-}
