@@ -87,7 +87,8 @@ func newRootCommand() *cobra.Command {
 	f.BoolVar(&opts.DryRun, "dry-run", false, "say what would be done")
 	f.StringVar(&opts.LogFormat, "log-format", "text", "text or json")
 	f.TextVar(&opts.LogLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
-	root.AddCommand(newRunCommand(opts), newInitCommand(opts), newConfigCommand(opts), newVersionCommand(opts), newDemoCommand(opts))
+	root.AddCommand(newRunCommand(opts), newInitCommand(opts), newConfigCommand(opts), newVersionCommand(opts), newDemoCommand(opts),
+		newDoctorCommand(opts), newStatusCommand(opts), newConflictsCommand(opts), newParkedCommand(opts))
 	return root
 }
 
