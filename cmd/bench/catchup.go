@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"time"
 
@@ -14,11 +15,31 @@ import (
 const markerTable = "CREATE TABLE marker (id int PRIMARY KEY);"
 
 type catchupResult struct {
-	Transactions int       `json:"transactions"`
-	Concord      []float64 `json:"concord_per_second"`
-	Native       []float64 `json:"native_per_second"`
-	Ratio        []float64 `json:"ratio"`
-	PeakMiB      [2]int64  `json:"agent_peak_mib"`
+	Transactions int      `json:"transactions"`
+	Concord      []timing `json:"concord"`
+	Native       []timing `json:"native"`
+	// Ratio is Concord's rate by the native one of the same round; Median is that of
+	// the rounds.
+	Ratio   []float64 `json:"ratio"`
+	Median  float64   `json:"median_ratio"`
+	PeakMiB [2]int64  `json:"agent_peak_mib"`
+}
+
+// timing is one catch-up.
+type timing struct {
+	Seconds float64 `json:"seconds"`
+	First   float64 `json:"first_row_seconds"` // of them, until the first row was visible
+	Rate    float64 `json:"transactions_per_second"`
+	// Processor time per transaction, in microseconds, of the servers and the agents;
+	// the agents are two processes that start and stop.
+	Source float64 `json:"source_cpu_us"`
+	Target float64 `json:"target_cpu_us"`
+	Agents float64 `json:"agents_cpu_us"`
+}
+
+func (t timing) String() string {
+	return fmt.Sprintf("%6.0f/s  %6.2f s, first row after %.2f s; processor µs per transaction: source %.0f + target %.0f + agents %.0f = %.0f",
+		t.Rate, t.Seconds, t.First, t.Source, t.Target, t.Agents, t.Source+t.Target+t.Agents)
 }
 
 // catchup makes the same backlog twice, with nothing that replicates running, and
@@ -34,10 +55,10 @@ func (p *pair) catchup(ctx context.Context, o options) (any, error) {
 		if err := p.backlog(ctx, n, o, func() error { return p.subscribe(ctx, n) }); err != nil {
 			return nil, err
 		}
-		var rates [2]float64
+		var concord, native timing
 		runs := []func() error{
-			func() (err error) { rates[0], err = p.timeConcord(ctx, c, o); return err },
-			func() (err error) { rates[1], err = p.timeNative(ctx, n, o); return err },
+			func() (err error) { concord, err = p.timeConcord(ctx, c, o); return err },
+			func() (err error) { native, err = p.timeNative(ctx, n, o); return err },
 		}
 		if round%2 == 1 {
 			runs[0], runs[1] = runs[1], runs[0]
@@ -47,11 +68,11 @@ func (p *pair) catchup(ctx context.Context, o options) (any, error) {
 				return nil, err
 			}
 		}
-		r.Concord, r.Native = append(r.Concord, rates[0]), append(r.Native, rates[1])
-		r.Ratio = append(r.Ratio, rates[0]/rates[1])
-		p.printf("round %d: concord %.0f/s, native %.0f/s, ratio %.2f\n", round+1, rates[0], rates[1], rates[0]/rates[1])
+		r.Concord, r.Native = append(r.Concord, concord), append(r.Native, native)
+		r.Ratio = append(r.Ratio, concord.Rate/native.Rate)
+		p.printf("round %d\n  concord %s\n  native  %s\n  ratio %.2f\n", round+1, concord, native, concord.Rate/native.Rate)
 		for _, d := range []string{c, n} {
-			if err := p.requireEqual(ctx, d); err != nil {
+			if err := p.requireEqual(ctx, d, "pgbench_accounts", "pgbench_branches", "pgbench_tellers", "pgbench_history"); err != nil {
 				return nil, err
 			}
 			for i := range p.sites {
@@ -59,9 +80,20 @@ func (p *pair) catchup(ctx context.Context, o options) (any, error) {
 			}
 		}
 	}
+	r.Median = median(r.Ratio)
 	r.PeakMiB = [2]int64{p.peak[0] >> 20, p.peak[1] >> 20}
-	p.printf("agents at most %d and %d MiB resident\n\n", r.PeakMiB[0], r.PeakMiB[1])
+	p.printf("median ratio %.2f; tables equal; agents at most %d and %d MiB resident\n\n", r.Median, r.PeakMiB[0], r.PeakMiB[1])
 	return r, nil
+}
+
+// median is 0 of nothing.
+func median(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	n := len(sorted)
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
 
 // backlog fills a database on both sides, prepares the replication, and then runs
@@ -112,35 +144,64 @@ func (p *pair) subscribe(ctx context.Context, database string) error {
 
 const marked = "SELECT EXISTS (SELECT FROM marker WHERE id = 1)"
 
-func (p *pair) timeConcord(ctx context.Context, database string, o options) (float64, error) {
-	began := time.Now()
-	if err := p.startAgents(); err != nil {
-		return 0, err
+func (p *pair) timeConcord(ctx context.Context, database string, o options) (timing, error) {
+	t, err := p.timed(ctx, database, o, p.startAgents)
+	if err != nil {
+		return t, err
 	}
-	if err := p.await(ctx, 1, database, marked, 10*time.Minute); err != nil {
-		return 0, err
-	}
-	took := time.Since(began)
 	p.describe(ctx)
-	p.stopAgents()
-	return float64(o.transactions) / took.Seconds(), nil
+	if err := p.stopAgents(ctx); err != nil {
+		return t, err
+	}
+	t.Agents = perTransaction(p.agentCPU[0]+p.agentCPU[1], o)
+	return t, nil
 }
 
-func (p *pair) timeNative(ctx context.Context, database string, o options) (float64, error) {
+func (p *pair) timeNative(ctx context.Context, database string, o options) (timing, error) {
+	t, err := p.timed(ctx, database, o, func() error { return p.exec(ctx, 1, database, "ALTER SUBSCRIPTION "+database+" ENABLE") })
+	if err != nil {
+		return t, err
+	}
+	return t, p.exec(ctx, 1, database, "DROP SUBSCRIPTION "+database)
+}
+
+// timed times from the call of start until the target has the whole backlog.
+func (p *pair) timed(ctx context.Context, database string, o options, start func() error) (t timing, err error) {
+	var before, after [2]time.Duration
+	for i := range before {
+		if before[i], err = p.serverTime(i); err != nil {
+			return t, err
+		}
+	}
 	began := time.Now()
-	if err := p.exec(ctx, 1, database, "ALTER SUBSCRIPTION "+database+" ENABLE"); err != nil {
-		return 0, err
+	if err := start(); err != nil {
+		return t, err
 	}
+	if err := p.await(ctx, 1, database, "SELECT EXISTS (SELECT FROM pgbench_history)", 10*time.Minute); err != nil {
+		return t, err
+	}
+	t.First = time.Since(began).Seconds()
 	if err := p.await(ctx, 1, database, marked, 10*time.Minute); err != nil {
-		return 0, err
+		return t, err
 	}
-	took := time.Since(began)
-	return float64(o.transactions) / took.Seconds(), p.exec(ctx, 1, database, "DROP SUBSCRIPTION "+database)
+	t.Seconds = time.Since(began).Seconds()
+	t.Rate = float64(o.transactions) / t.Seconds
+	for i := range after {
+		if after[i], err = p.serverTime(i); err != nil {
+			return t, err
+		}
+	}
+	t.Source, t.Target = perTransaction(after[0]-before[0], o), perTransaction(after[1]-before[1], o)
+	return t, nil
 }
 
-// requireEqual compares the tables of both sides.
-func (p *pair) requireEqual(ctx context.Context, database string) error {
-	for _, table := range []string{"pgbench_accounts", "pgbench_branches", "pgbench_tellers", "pgbench_history"} {
+func perTransaction(d time.Duration, o options) float64 {
+	return float64(d.Microseconds()) / float64(o.transactions)
+}
+
+// requireEqual compares tables of both sides by count and the sum of the rows' hashes.
+func (p *pair) requireEqual(ctx context.Context, database string, tables ...string) error {
+	for _, table := range tables {
 		q := "SELECT count(*) || ' rows, sum ' || coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) FROM " + table + " t"
 		a, err := p.text(ctx, 0, database, q)
 		if err != nil {

@@ -28,10 +28,10 @@ func (p *pair) latency(ctx context.Context, o options) (any, error) {
 	if err := p.init(ctx, database); err != nil {
 		return nil, err
 	}
+	p.peak = [2]int64{}
 	if err := p.startAgents(); err != nil {
 		return nil, err
 	}
-	defer p.stopAgents()
 	if err := p.exec(ctx, 0, database, "INSERT INTO marker VALUES (1)"); err != nil {
 		return nil, err
 	}
@@ -78,7 +78,9 @@ func (p *pair) latency(ctx context.Context, o options) (any, error) {
 	slices.Sort(took)
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 	r := latencyResult{Rate: o.rate, N: n, P50: ms(took[n/2]), P99: ms(took[n*99/100]), Max: ms(took[n-1])}
-	p.stopAgents()
+	if err := p.stopAgents(ctx); err != nil {
+		return nil, err
+	}
 	r.PeakMiB = [2]int64{p.peak[0] >> 20, p.peak[1] >> 20}
 	p.printf("latency at %d transactions/s, commit to visible at the peer: p50 %.1f ms, p99 %.1f ms, max %.1f ms (%d transactions)\n\n", r.Rate, r.P50, r.P99, r.Max, r.N)
 	return r, nil

@@ -58,7 +58,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer p.close()
+	defer p.close(ctx)
 	results := map[string]any{"postgres": o.version}
 	for _, part := range []struct {
 		name string

@@ -2,32 +2,30 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/concord-db/concord/internal/demo/agents"
 	"github.com/concord-db/concord/internal/testcluster"
 )
 
 // pair is two servers and the agents between them.
 type pair struct {
-	o      options
-	dir    string
-	sites  [2]*testcluster.Cluster
-	config string
-	agents [2]*exec.Cmd
-	http   [2]string
-	peak   [2]int64 // greatest resident memory seen of each site's agents, in bytes
+	o        options
+	dir      string
+	sites    [2]*testcluster.Cluster
+	config   string
+	agents   [2]*agents.Agent
+	http     [2]string
+	peak     [2]int64         // greatest resident memory seen of each site's agents, in bytes
+	agentCPU [2]time.Duration // processor time of the agents that were stopped last
 }
 
 var names = [2]string{"mumbai", "pune"}
@@ -55,7 +53,7 @@ func newPair(ctx context.Context, o options) (*pair, error) {
 	for i := range p.sites {
 		c, err := testcluster.Start(ctx, testcluster.Options{Version: o.version, Fsync: true, Settings: settings})
 		if err != nil {
-			p.close()
+			p.close(ctx)
 			return nil, err
 		}
 		p.sites[i] = c
@@ -63,8 +61,8 @@ func newPair(ctx context.Context, o options) (*pair, error) {
 	return p, nil
 }
 
-func (p *pair) close() {
-	p.stopAgents()
+func (p *pair) close(ctx context.Context) {
+	_ = p.stopAgents(ctx) // they die with this program
 	for _, c := range p.sites {
 		if c != nil {
 			_ = c.Close() // temporary
@@ -138,58 +136,6 @@ func freeAddr() string {
 	return l.Addr().String()
 }
 
-func (p *pair) startAgents() error {
-	for i, name := range names {
-		log, err := os.Create(filepath.Join(p.dir, name+".log"))
-		if err != nil {
-			return err
-		}
-		cmd := exec.Command(p.o.program, "run", "--site", name, "-c", p.config)
-		cmd.Stdout, cmd.Stderr = log, log
-		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-		if p.o.profile != "" {
-			cmd.Env = append(os.Environ(), "CONCORD_CPUPROFILE="+filepath.Join(p.o.profile, name+".pprof"))
-		}
-		if err := cmd.Start(); err != nil {
-			return err
-		}
-		log.Close()
-		p.agents[i] = cmd
-	}
-	return nil
-}
-
-// stopAgents stops the agents and notes their greatest resident memory.
-func (p *pair) stopAgents() {
-	for i, cmd := range p.agents {
-		if cmd == nil {
-			continue
-		}
-		p.peak[i] = max(p.peak[i], highWater(cmd.Process.Pid))
-		_ = cmd.Process.Signal(syscall.SIGTERM) // it may be gone
-		_ = cmd.Wait()
-		p.agents[i] = nil
-	}
-}
-
-// highWater is the greatest resident memory of a process, in bytes.
-func highWater(pid int) int64 {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(data)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			n, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			if err != nil {
-				return 0
-			}
-			return n << 10
-		}
-	}
-	return 0
-}
-
 // await polls until the query at a site says true.
 func (p *pair) await(ctx context.Context, site int, database, sql string, limit time.Duration) error {
 	conn, err := pgx.Connect(ctx, p.sites[site].DSN(database))
@@ -217,50 +163,8 @@ func (p *pair) await(ctx context.Context, site int, database, sql string, limit 
 	}
 }
 
-func (p *pair) logs() string {
-	var b strings.Builder
-	for _, name := range names {
-		data, err := os.ReadFile(filepath.Join(p.dir, name+".log"))
-		if err == nil {
-			fmt.Fprintf(&b, "\n%s:\n%s", name, data[max(0, len(data)-2000):])
-		}
-	}
-	return b.String()
-}
-
 func (p *pair) printf(format string, args ...any) {
 	if p.o.output != "json" {
 		fmt.Printf(format, args...)
-	}
-}
-
-// describe prints how the agents did it, for whoever tunes them.
-func (p *pair) describe(ctx context.Context) {
-	for i, name := range names {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.http[i]+"/v1/status", nil)
-		if err != nil {
-			continue
-		}
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			continue
-		}
-		var s struct {
-			Capture struct{ Transactions, Frames, Bytes uint64 }
-			Links   []struct {
-				Transactions uint64  `json:"applied_transactions"`
-				Groups       uint64  `json:"groups"`
-				Retries      uint64  `json:"retries"`
-				Exact        uint64  `json:"exact_groups"`
-				Fence        float64 `json:"fence_seconds"`
-			}
-		}
-		err = json.NewDecoder(resp.Body).Decode(&s)
-		resp.Body.Close()
-		if err == nil && len(s.Links) > 0 {
-			l := s.Links[0]
-			p.printf("  %s: captured %d transactions in %d frames; applied %d in %d groups (%d retries, %d exact), last fence %.1f ms\n",
-				name, s.Capture.Transactions, s.Capture.Frames, l.Transactions, l.Groups, l.Retries, l.Exact, l.Fence*1000)
-		}
 	}
 }
