@@ -93,7 +93,8 @@ func (e *examination) uniqueKeys(ctx context.Context) error {
 // sequences finds numbers that two sites would both give out.
 func (e *examination) sequences(ctx context.Context) error {
 	sites := int64(len(e.db.opts.Peers) + 1)
-	index := int64(e.db.opts.Index)
+	// The first site takes 1, 1+n, 1+2n …, the second 2, 2+n …
+	own := mod(int64(e.db.opts.Index)+1, sites)
 	checked, bad := 0, 0
 	for _, t := range e.sorted() {
 		rows, err := e.q.Query(ctx, `SELECT a.attname::text, n.nspname::text, s.relname::text, q.seqincrement, coalesce(pg_sequence_last_value(s.oid), q.seqstart)
@@ -113,7 +114,7 @@ func (e *examination) sequences(ctx context.Context) error {
 		}
 		for _, s := range seqs {
 			checked++
-			if sites == 1 || s.Increment%sites == 0 && mod(s.Last, sites) == mod(index, sites) {
+			if sites == 1 || s.Increment%sites == 0 && mod(s.Last, sites) == own {
 				continue
 			}
 			bad++
@@ -129,9 +130,14 @@ func (e *examination) sequences(ctx context.Context) error {
 					top = max(top, most)
 				}
 			}
-			next := top - mod(top, sites) + sites + mod(index, sites)
+			next := top - mod(top, sites) + sites + own
+			problem := fmt.Sprintf("steps by %d: %d sites would give the same number to different rows", s.Increment, sites)
+			if s.Increment%sites == 0 {
+				// Right if no other site has this share; this site alone cannot tell.
+				status, problem = site.Warning, fmt.Sprintf("gives the numbers that are %d modulo %d, which is another site's share by the order of the configuration", mod(s.Last, sites), sites)
+			}
 			e.add("table "+t.qualified(), status,
-				fmt.Sprintf("%s.%s takes its numbers from a sequence that steps by %d: %d sites would give the same number to different rows", t.qualified(), s.Column, s.Increment, sites),
+				fmt.Sprintf("%s.%s takes its numbers from a sequence that %s", t.qualified(), s.Column, problem),
 				fmt.Sprintf("ALTER SEQUENCE %s INCREMENT BY %d RESTART WITH %d (at this site; each site has its own start)", quote(s.Schema, s.Name), sites, next))
 		}
 	}
