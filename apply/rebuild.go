@@ -73,25 +73,22 @@ func settledOf(ctx context.Context, a *Agent, from change.Site, c Checkpoint, pr
 }
 
 // deepen reads further back, as long as a write in the window had not seen all that
-// its key's list begins with.
-func deepen(ctx context.Context, a *Agent, points map[change.Site]Checkpoint, epoch uint32, low map[change.Site]uint64) error {
+// its key's list begins with. high is up to where each stream was not read yet.
+func deepen(ctx context.Context, a *Agent, points map[change.Site]Checkpoint, epoch uint32, high map[change.Site]uint64) error {
 	w := a.o.Window
-	for again := true; again; {
-		again = false
-		for _, from := range slices.Sorted(maps.Keys(low)) {
-			need := w.Needs(from)
-			if need >= low[from] {
-				continue
-			}
+	for found := 1; found > 0; {
+		found = 0
+		for _, from := range slices.Sorted(maps.Keys(high)) {
 			log, e, accepts := a.o.Own, epoch, func(*change.Table) bool { return true }
 			if from != a.o.Site {
 				log, e, accepts = a.o.Logs[from], points[from].Epoch, a.accepts(from)
 			}
-			err := replay(ctx, log, e, need, low[from], func(t *change.Transaction) { w.Deepen(t, accepts) })
+			d := w.Deepen()
+			err := replay(ctx, log, e, w.Needs(from), high[from], func(t *change.Transaction) { d.Add(t, accepts) })
 			if err != nil {
 				return fmt.Errorf("stream of %s: %w", from, err)
 			}
-			low[from], again = need, true
+			found += d.Found()
 		}
 	}
 	return nil

@@ -10,15 +10,37 @@ import (
 	"github.com/concord-db/concord/internal/change"
 )
 
-// settleDirty makes rows the fold of their writes where that could be open: after a
-// restart, for every key in the window with writes that did not know each other.
-// It is a replicated transaction that does not move the checkpoint.
+// settleDirty makes rows the fold of their writes where that could be open: when a
+// session begins, for every key in the window with writes that did not know each
+// other. Capture must have read the log first: a local write that an interrupted
+// group met may still be on its way into the window. It is a replicated transaction
+// that does not move the checkpoint.
 func (l *Link) settleDirty(ctx context.Context, c Checkpoint) error {
-	var works []*keyWork
-	l.agent.o.Window.Dirty(func(t *change.Table, k conflict.Key, image []change.Value) {
-		works = append(works, &keyWork{key: k, table: t, image: image})
-	})
-	return l.settleKeys(ctx, c, append(l.pendingRechecks(), works...))
+	works := l.pendingRechecks()
+	if l.agent.o.Window.HoldsLists() {
+		if err := l.catchUp(ctx, c); err != nil {
+			return err
+		}
+		l.agent.o.Window.Dirty(func(t *change.Table, k conflict.Key, image []change.Value) {
+			works = append(works, &keyWork{key: k, table: t, image: image})
+		})
+	}
+	return l.settleKeys(ctx, c, works)
+}
+
+// catchUp returns when capture has read the log up to now.
+func (l *Link) catchUp(ctx context.Context, c Checkpoint) error {
+	c.Previous = c.Seq
+	tx, err := l.agent.target.Begin(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback(context.WithoutCancel(ctx))
+	p, err := tx.LogPosition(ctx)
+	if err != nil {
+		return err
+	}
+	return l.askFence(ctx, p, 0, 10*l.agent.o.FenceTimeout)
 }
 
 // A key that was left without a row could not be locked. An application may have

@@ -226,9 +226,6 @@ func (w *Window) TruncateApplied(table *change.Table, e *Tx) {
 	defer w.mu.Unlock()
 	tt := w.traffic(table)
 	tt.note(e)
-	if w.everyoneSaw(e) {
-		return
-	}
 	w.addTruncate(e, tt, table)
 }
 
@@ -271,6 +268,13 @@ func (w *Window) Dirty(f func(table *change.Table, k Key, keyImage []change.Valu
 			f(l.table, k, image)
 		}
 	}
+}
+
+// HoldsLists reports whether any key is decided by a fold of images now.
+func (w *Window) HoldsLists() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.lists) > 0
 }
 
 // KeepsApplied reports whether an applied write of origin has to be entered at all:

@@ -35,10 +35,31 @@ func (w *Window) Needs(origin change.Site) uint64 {
 	return w.needs(origin)
 }
 
-// Deepen enters those writes of a transaction that everyone has seen, but that some
-// write on the same key in the window had not when it was made. Keys of a large
-// transaction come part by part.
-func (w *Window) Deepen(t *change.Transaction, accepts func(*change.Table) bool) {
+// Deepening is one reading of a part of an origin's stream for the writes that
+// everyone has seen, but that some write on the same key in the window had not when it
+// was made.
+type Deepening struct {
+	w     *Window
+	fresh map[deepened]bool
+}
+
+type deepened struct {
+	key Key
+	seq uint64
+}
+
+// Deepen begins a reading.
+func (w *Window) Deepen() *Deepening {
+	return &Deepening{w: w, fresh: map[deepened]bool{}}
+}
+
+// Found counts what was entered. What is found may need yet more, of what was passed
+// over in this reading too.
+func (d *Deepening) Found() int { return len(d.fresh) }
+
+// Add enters what is needed of a transaction, or of a part of one; in order.
+func (d *Deepening) Add(t *change.Transaction, accepts func(*change.Table) bool) {
+	w := d.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	tx := TxOf(t)
@@ -46,38 +67,51 @@ func (w *Window) Deepen(t *change.Transaction, accepts func(*change.Table) bool)
 	for i := range t.Rows {
 		r := &t.Rows[i]
 		tt := w.traffic(r.Table)
-		if tt.versionsOnly || accepts != nil && !accepts(r.Table) || wiped.Covers(i, r) {
+		if tt.versionsOnly || !accepts(r.Table) || wiped.Covers(i, r) {
 			continue
 		}
 		switch {
 		case r.Op == change.Truncate:
-			if w.listNeeds(tt, tx) || unseenByTruncate(tt, tx) {
-				w.addTruncate(tx, tt, r.Table)
-			}
+			d.truncate(tx, tt, r.Table)
 		case r.MovesKey():
-			w.deepen(tx, tt, r.Table, change.Delete, r.Old, nil)
-			w.deepen(tx, tt, r.Table, change.Insert, r.New, r.New)
+			d.write(tt, r.Old, &Write{Tx: tx, Op: change.Delete, Table: r.Table})
+			d.write(tt, r.New, &Write{Tx: tx, Op: change.Insert, Image: r.New, Table: r.Table})
 		default:
-			w.deepen(tx, tt, r.Table, r.Op, r.Key(), r.New)
+			d.write(tt, r.Key(), &Write{Tx: tx, Op: r.Op, Image: r.New, Table: r.Table})
 		}
 	}
 }
 
-func (w *Window) deepen(tx *Tx, tt *tableTraffic, t *change.Table, op change.Op, keyImage, image []change.Value) {
-	var k Key
-	k, w.buf = KeyOf(t, keyImage, w.buf)
-	if !unseenByTruncate(tt, tx) {
-		unseen := false
-		if l := w.lists[k]; l != nil {
-			for _, wr := range l.writes {
-				unseen = unseen || !wr.Tx.Saw(tx)
-			}
-		}
-		if !unseen {
+func (d *Deepening) truncate(tx *Tx, tt *tableTraffic, table *change.Table) {
+	for _, t := range tt.truncates {
+		if t.Version() == tx.Version() {
 			return
 		}
 	}
-	w.insert(k, &Write{Tx: tx, Op: op, Image: image, Table: t})
+	if d.w.listNeeds(tt, tx) || unseenByTruncate(tt, tx) {
+		d.w.addTruncate(tx, tt, table)
+		d.fresh[deepened{seq: tx.Seq}] = true
+	}
+}
+
+func (d *Deepening) write(tt *tableTraffic, keyImage []change.Value, wr *Write) {
+	w := d.w
+	var k Key
+	k, w.buf = KeyOf(wr.Table, keyImage, w.buf)
+	mine := deepened{k, wr.Tx.Seq}
+	needed := unseenByTruncate(tt, wr.Tx)
+	if l := w.lists[k]; l != nil {
+		if holds(l.writes, wr.Tx.Version()) && !d.fresh[mine] {
+			return
+		}
+		for _, o := range l.writes {
+			needed = needed || !o.Tx.Saw(wr.Tx)
+		}
+	}
+	if needed {
+		w.insert(k, wr)
+		d.fresh[mine] = true
+	}
 }
 
 func unseenByTruncate(tt *tableTraffic, tx *Tx) bool {

@@ -41,7 +41,11 @@ func (w *World) judgeConflicts(h *history) {
 			}
 		}
 	}
+	waiting := w.waiting()
 	for m := range simple {
+		if waiting[m.id] {
+			continue
+		}
 		for _, s := range w.sites {
 			if n := len(records[m][s.name]); n != 1 {
 				w.fail("%s recorded the conflict of %s and %s on %s %s %d times", s.name, m.older, m.newer, m.id.table, m.id.key, n)

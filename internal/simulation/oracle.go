@@ -194,9 +194,8 @@ func (w *World) judgeLedger(h *history) {
 	}
 }
 
-// judgeRows: all sites hold the same rows, and each row is the fold of its writes.
-// Rows with a parked change wait for a person.
-func (w *World) judgeRows(h *history) {
+// waiting lists the rows with a parked change at some site: they wait for a person.
+func (w *World) waiting() map[rowID]bool {
 	waiting := map[rowID]bool{}
 	for _, s := range w.sites {
 		for i := range s.db.parked {
@@ -211,6 +210,12 @@ func (w *World) judgeRows(h *history) {
 			}
 		}
 	}
+	return waiting
+}
+
+// judgeRows: all sites hold the same rows, and each row is the fold of its writes.
+func (w *World) judgeRows(h *history) {
+	waiting := w.waiting()
 	ids := map[rowID]bool{}
 	for _, s := range w.sites {
 		for id := range s.db.rows {

@@ -34,6 +34,7 @@ type plan struct {
 	failures     int
 	mutation     simulation.Mutation
 	trace        bool
+	calm         bool
 }
 
 func read(args []string) (p plan, err error) {
@@ -43,6 +44,7 @@ func read(args []string) (p plan, err error) {
 	f.IntVar(&p.workers, "workers", 1, "how many run at once")
 	f.IntVar(&p.failures, "failures", 1, "stop after so many seeds went wrong")
 	f.BoolVar(&p.trace, "trace", false, "print the trace of the last seed in any case")
+	f.BoolVar(&p.calm, "calm", false, "nothing crashes, nothing is lost")
 	sites := f.String("sites", "2,3,5", "numbers of sites, each seed takes the next")
 	policy := f.String("policy", "all", "the policy of the table with images, or all")
 	mutation := f.String("mutation", "", "break a rule: "+fmt.Sprint(simulation.Mutations))
@@ -76,7 +78,7 @@ func read(args []string) (p plan, err error) {
 func (p *plan) options(seed uint64) simulation.Options {
 	n := uint64(len(p.sites))
 	return simulation.Options{
-		Seed: seed, Sites: p.sites[seed%n], Policy: &p.policies[seed/n%uint64(len(p.policies))], Mutation: p.mutation,
+		Seed: seed, Sites: p.sites[seed%n], Policy: &p.policies[seed/n%uint64(len(p.policies))], Mutation: p.mutation, NoFaults: p.calm,
 	}
 }
 
