@@ -159,11 +159,15 @@ func (l *Link) part(ctx context.Context, tx Tx, t *change.Transaction, total *re
 	}
 }
 
-// rememberUnlocked keeps those keys of a part that had no row to lock and whose row
-// may have to change once the transaction is committed.
+// recheckLimit bounds how many keys of a large transaction are remembered for nothing
+// but the record of a conflict.
+const recheckLimit = 10_000
+
+// rememberUnlocked keeps those keys of a part that had no row to lock, to look at them
+// again once the transaction is committed.
 func (l *Link) rememberUnlocked(total *result, p *try) {
 	for _, k := range p.g.keys {
-		if !p.out.unlocked[k] || l.agent.o.Policy(k.table).VersionsOnly() {
+		if !p.out.unlocked[k] || len(total.works) >= recheckLimit && l.agent.o.Policy(k.table).VersionsOnly() {
 			continue
 		}
 		if total.unlocked == nil {

@@ -28,7 +28,7 @@ func (w *World) judgeConflicts(h *history) {
 	}
 	simple := h.simple()
 	for m, bySite := range records {
-		if h.spread(m) {
+		if h.uneven(m) {
 			continue
 		}
 		var one *apply.Conflict
@@ -37,14 +37,14 @@ func (w *World) judgeConflicts(h *history) {
 				if one == nil {
 					one = &cs[i]
 				}
-				w.sameConflict(m, one, &cs[i], simple[m])
+				w.sameConflict(m, one, &cs[i], simple[m] && !h.followed(m))
 			}
 		}
 	}
 	waiting := w.waiting()
 	for m := range simple {
-		if waiting[m.id] {
-			continue
+		if waiting[m.id] || len(w.sites) > 2 && h.followed(m) {
+			continue // what followed may have come before it
 		}
 		for _, s := range w.sites {
 			if n := len(records[m][s.name]); n != 1 {
@@ -97,13 +97,20 @@ func (h *history) simple() map[meeting]bool {
 	return out
 }
 
-// spread reports whether one of the two wrote the row in more than one part: such a
-// conflict is recorded as each part meets it.
-func (h *history) spread(m meeting) bool {
+// uneven reports whether one of the two wrote the row in more than one part, or
+// truncated its table as well: such a conflict is recorded as a site meets it.
+func (h *history) uneven(m meeting) bool {
 	for _, t := range h.txs {
-		if v := (change.Version{HLC: t.hlc, Origin: t.origin}); (v == m.older || v == m.newer) && (t.spread[m.id] || t.parts > 1 && t.wiped[m.id.table]) {
+		if v := (change.Version{HLC: t.hlc, Origin: t.origin}); (v == m.older || v == m.newer) && (t.spread[m.id] || t.wiped[m.id.table]) {
 			return true
 		}
 	}
 	return false
+}
+
+// followed reports whether the row was written again after the two.
+func (h *history) followed(m meeting) bool {
+	all := h.of(m.id)
+	last := all[len(all)-1].tx
+	return m.newer != change.Version{HLC: last.hlc, Origin: last.origin}
 }
