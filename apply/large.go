@@ -181,6 +181,7 @@ func (l *Link) rememberUnlocked(total *result, p *try) {
 // enterPart enters the keys of a part of a large transaction into the window.
 func enterPart(w *conflict.Window, g *group, keep func(*keyWork) bool) {
 	bulk := map[*change.Table]map[change.Op][]conflict.Key{}
+	left := map[*change.Table]uint64{}
 	for _, k := range g.keys {
 		if !keep(k) {
 			continue
@@ -190,12 +191,13 @@ func enterPart(w *conflict.Window, g *group, keep func(*keyWork) bool) {
 		}
 		last := k.es[len(k.es)-1]
 		if !w.AppliedImage(k.table, k.key, k.es) {
+			left[k.table] |= last.UnchangedMask()
 			bulk[k.table][last.Op] = append(bulk[k.table][last.Op], k.key)
 		}
 	}
 	for table, ops := range bulk {
 		for op, keys := range ops {
-			w.AppliedBulk(table, conflict.TxOf(g.first()), op, keys)
+			w.AppliedBulk(table, conflict.TxOf(g.first()), op, keys, left[table])
 		}
 	}
 }

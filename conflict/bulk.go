@@ -11,7 +11,8 @@ import (
 // that a transaction of millions of rows stays small and is still searched fast.
 type bulk struct {
 	tx   *Tx
-	runs map[change.Op][][]Key // each sorted; lengths fall
+	runs map[change.Op][][]Key    // each sorted; lengths fall
+	left map[*tableTraffic]uint64 // columns that some of its updates do not carry
 }
 
 // bulkRunLimit bounds the memory that merging two runs needs for a moment: runs of
@@ -88,6 +89,7 @@ func (w *Window) addBulk(tx *Tx, rows []change.Row) {
 		ops[k], _ = Net(ops[k], nil, op, nil)
 	}
 	wiped := LastTruncates(rows)
+	left := map[*tableTraffic]uint64{}
 	for i := range rows {
 		r := &rows[i]
 		if wiped.Covers(i, r) {
@@ -99,6 +101,7 @@ func (w *Window) addBulk(tx *Tx, rows []change.Row) {
 			continue
 		}
 		tt.note(tx)
+		left[tt] |= (&Write{Op: r.Op, Image: r.New}).UnchangedMask()
 		if r.MovesKey() {
 			note(r.Table, r.Old, change.Delete)
 			note(r.Table, r.New, change.Insert)
@@ -111,6 +114,9 @@ func (w *Window) addBulk(tx *Tx, rows []change.Row) {
 		byOp[op] = append(byOp[op], k)
 	}
 	b := w.bulkOf(tx)
+	for tt, mask := range left {
+		b.left[tt] |= mask
+	}
 	for op, keys := range byOp {
 		b.add(op, keys)
 	}
@@ -122,7 +128,7 @@ func (w *Window) bulkOf(tx *Tx) *bulk {
 			return b
 		}
 	}
-	b := &bulk{tx: tx, runs: map[change.Op][][]Key{}}
+	b := &bulk{tx: tx, runs: map[change.Op][][]Key{}, left: map[*tableTraffic]uint64{}}
 	w.bulk = append(w.bulk, b)
 	return b
 }

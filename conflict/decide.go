@@ -53,8 +53,8 @@ func (w *Window) decideLatest(tt *tableTraffic, k Key, es []*Write, final []chan
 	d := Decision{Known: true, State: final}
 	last := es[len(es)-1]
 	origin := last.Tx.Origin
-	unchanged := ^uint64(0)
-	consider := func(tx *Tx, op change.Op, mask uint64) {
+	unchanged, left := ^uint64(0), ^uint64(0)
+	consider := func(tx *Tx, op change.Op, mask, own uint64) {
 		if tx.Origin == origin {
 			return
 		}
@@ -66,7 +66,10 @@ func (w *Window) decideLatest(tt *tableTraffic, k Key, es []*Write, final []chan
 			if i == len(es)-1 {
 				d.Known = false
 				unchanged &= mask
-				d.Keep = d.Keep || e.Tx.Version().Less(tx.Version())
+				if e.Tx.Version().Less(tx.Version()) {
+					d.Keep = true
+					left &= own
+				}
 			}
 			d.Apart = d.Apart || len(es) > 1 && lacks(last.Image)
 			if !tx.Saw(e.Tx) {
@@ -75,20 +78,33 @@ func (w *Window) decideLatest(tt *tableTraffic, k Key, es []*Write, final []chan
 			return
 		}
 	}
-	w.latest.each(k, func(l *latest) { consider(l.tx, l.op, l.unchanged) })
+	w.latest.each(k, func(l *latest) { consider(l.tx, l.op, l.unchanged, l.left) })
 	for _, b := range w.bulk {
 		if op := b.op(k); op != 0 {
-			consider(b.tx, op, 0)
+			consider(b.tx, op, 0, b.left[tt])
 		}
 	}
 	for _, t := range tt.truncates {
-		consider(t, change.Delete, 0)
+		consider(t, change.Delete, 0, 0)
+	}
+	if d.Keep && last.Op != change.Delete && left&^(&Write{Op: change.Update, Image: final}).UnchangedMask()&columns(final) != 0 {
+		// What is later here does not carry all that this write does: not wholly kept.
+		d.Keep, d.Partial = false, true
+		return d
 	}
 	if !d.Known && !d.Keep && last.Op != change.Delete {
 		lacking := Write{Op: change.Update, Image: final}
-		d.Partial = lacking.unchangedMask()&^unchanged != 0
+		d.Partial = lacking.UnchangedMask()&^unchanged != 0
 	}
 	return d
+}
+
+// columns has a bit set for each of the first 64 columns of an image.
+func columns(image []change.Value) uint64 {
+	if len(image) >= 64 {
+		return ^uint64(0)
+	}
+	return 1<<len(image) - 1
 }
 
 // meet keeps, of several meetings, the one with the greatest write here.
@@ -311,12 +327,15 @@ func (w *Window) AppliedImage(table *change.Table, k Key, es []*Write) bool {
 }
 
 // AppliedBulk enters keys of a part of a large transaction under last_write_wins.
-// It takes ownership of keys.
-func (w *Window) AppliedBulk(table *change.Table, tx *Tx, op change.Op, keys []Key) {
+// left tells which columns some of the writes do not carry. It takes ownership of keys.
+func (w *Window) AppliedBulk(table *change.Table, tx *Tx, op change.Op, keys []Key, left uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.traffic(table).note(tx)
-	w.bulkOf(tx).add(op, keys)
+	tt := w.traffic(table)
+	tt.note(tx)
+	b := w.bulkOf(tx)
+	b.left[tt] |= left
+	b.add(op, keys)
 }
 
 // Forget takes back what was entered of a large transaction that was not committed.

@@ -15,6 +15,7 @@ type latest struct {
 	tx        *Tx
 	next      *latest
 	unchanged uint64 // columns that no write of this origin in flight carries
+	left      uint64 // columns that this write does not carry
 	op        change.Op
 }
 
@@ -38,7 +39,7 @@ func (s *latestSet) len() int { return len(s.keys) }
 
 // put notes wr as its origin's latest write of k.
 func (s *latestSet) put(k Key, wr *Write) {
-	fresh := latest{tx: wr.Tx, op: wr.Op, unchanged: wr.unchangedMask()}
+	fresh := latest{tx: wr.Tx, op: wr.Op, unchanged: wr.UnchangedMask(), left: wr.UnchangedMask()}
 	head, ok := s.keys[k]
 	if !ok {
 		s.keys[k] = fresh
@@ -51,7 +52,9 @@ func (s *latestSet) put(k Key, wr *Write) {
 				return
 			}
 			if wr.Tx.Seq == e.tx.Seq {
-				fresh.op, _ = Net(e.op, nil, wr.Op, nil)
+				if fresh.op, _ = Net(e.op, nil, wr.Op, nil); wr.Op == change.Update {
+					fresh.left &= e.left
+				}
 			} else {
 				s.enqueue(k, wr.Tx)
 			}

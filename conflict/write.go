@@ -37,9 +37,9 @@ type Write struct {
 	Table *change.Table
 }
 
-// unchangedMask has a bit set for each of the first 64 columns that the image does
+// UnchangedMask has a bit set for each of the first 64 columns that the image does
 // not carry; columns beyond count as carried, so that nothing is guessed.
-func (w *Write) unchangedMask() uint64 {
+func (w *Write) UnchangedMask() uint64 {
 	if w.Op != change.Update {
 		return 0
 	}

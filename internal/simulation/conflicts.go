@@ -43,7 +43,7 @@ func (w *World) judgeConflicts(h *history) {
 	}
 	waiting := w.waiting()
 	for m := range simple {
-		if waiting[m.id] || len(w.sites) > 2 && h.followed(m) {
+		if waiting[m.id] || h.followed(m) {
 			continue // what followed may have come before it
 		}
 		for _, s := range w.sites {
