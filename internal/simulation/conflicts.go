@@ -48,7 +48,7 @@ func (w *World) judgeConflicts(h *history) {
 		}
 		for _, s := range w.sites {
 			if n := len(records[m][s.name]); n != 1 {
-				w.fail("%s recorded the conflict of %s and %s on %s %s %d times", s.name, m.older, m.newer, m.id.table, m.id.key, n)
+				w.fail(Conflicts, "%s recorded the conflict of %s and %s on %s %s %d times", s.name, m.older, m.newer, m.id.table, m.id.key, n)
 			}
 		}
 	}
@@ -61,7 +61,7 @@ func (w *World) sameConflict(m meeting, a, b *apply.Conflict, whole bool) {
 		same = same && slices.Equal(a.Result, b.Result) && a.Resolution == b.Resolution
 	}
 	if !same {
-		w.fail("the conflict of %s and %s on %s %s reads %s %s %v/%v %s %s and %s %s %v/%v %s %s", m.older, m.newer, m.id.table, m.id.key,
+		w.fail(Conflicts, "the conflict of %s and %s on %s %s reads %s %s %v/%v %s %s and %s %s %v/%v %s %s", m.older, m.newer, m.id.table, m.id.key,
 			a.Kind, a.Policy, a.Older.Op, a.Newer.Op, imageText(a.Result), a.Resolution,
 			b.Kind, b.Policy, b.Older.Op, b.Newer.Op, imageText(b.Result), b.Resolution)
 	}

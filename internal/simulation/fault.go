@@ -86,7 +86,7 @@ func (s *site) around(point string) error {
 	}
 	w := s.w
 	if s.busy++; s.busy > 100000 {
-		w.fail("a step of %s does not end (%s)", s.name, point)
+		w.fail(Rest, "a step of %s does not end (%s)", s.name, point)
 		s.stop = errCrash
 	}
 	for s.stop == nil && !w.calm && s.budget > 0 && w.rng.IntN(4) == 0 {

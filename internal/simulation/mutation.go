@@ -26,12 +26,18 @@ const (
 	ReleasedTooEarly Mutation = "log released before it is stored"
 	CheckpointApart  Mutation = "checkpoint not in the same transaction"
 	EchoKept         Mutation = "replicated transactions published"
+	RowLost          Mutation = "a row change lost on its way"
+	RecordLost       Mutation = "a conflict not recorded"
+	CheckpointBack   Mutation = "a checkpoint moved back"
+	HeartbeatsLost   Mutation = "heartbeats not published"
+	CopyStops        Mutation = "a relay that stops"
 )
 
 // Mutations lists all but None.
 var Mutations = []Mutation{
 	NoFence, WindowForgotten, ClockNotRaised, CutTooMuch, MarkDropped, SeenIgnored,
-	Pairwise, ReleasedTooEarly, CheckpointApart, EchoKept,
+	Pairwise, ReleasedTooEarly, CheckpointApart, EchoKept, RowLost, RecordLost,
+	CheckpointBack, HeartbeatsLost, CopyStops,
 }
 
 // rules are the window's.
@@ -82,6 +88,12 @@ func (m Mutation) twist(r *rand.Rand) func(*capture.Event) {
 				*e = capture.Event{Kind: capture.Progress, Position: e.Position}
 			}
 		}
+	case HeartbeatsLost:
+		return func(e *capture.Event) {
+			if !e.Heartbeat.IsZero() {
+				*e = capture.Event{Kind: capture.Progress, Position: e.Position}
+			}
+		}
 	case EchoKept:
 		return func(e *capture.Event) {
 			if e.Kind == capture.Replicated && r.IntN(3) == 0 {
@@ -108,6 +120,19 @@ func (m Mutation) log(f *frames) apply.Log {
 		return twistedLog{f, func(t *change.Transaction) { t.Rows = nil }}
 	}
 	return f
+}
+
+// lose takes a row change out of the transactions handed to apply.
+func (m Mutation) lose(r *rand.Rand, txs []change.Transaction) []change.Transaction {
+	if m != RowLost || r.IntN(3) > 0 {
+		return txs
+	}
+	out := append([]change.Transaction(nil), txs...)
+	t := &out[r.IntN(len(out))]
+	if n := len(t.Rows); n > 0 {
+		t.Rows = t.Rows[:n-1]
+	}
+	return out
 }
 
 // twistedLog changes every transaction read.

@@ -10,6 +10,22 @@ import (
 	"github.com/concord-db/concord/internal/change"
 )
 
+// Oracle names one of the judges of a run.
+type Oracle string
+
+// The oracles.
+const (
+	Rows        Oracle = "rows"        // equal everywhere, and the fold of their writes
+	Published   Oracle = "published"   // every local transaction once, in order, with the marks before it
+	Ledger      Oracle = "ledger"      // every transaction has its effect once
+	Checkpoints Oracle = "checkpoints" // only grow
+	Counts      Oracle = "counts"      // received = applied + kept + merged + parked
+	Conflicts   Oracle = "conflicts"   // read the same at every site
+	Window      Oracle = "window"      // empty once everyone has seen everything
+	Agents      Oracle = "agents"      // meet no error but those that a fault may cause
+	Rest        Oracle = "rest"        // everything is delivered in the end
+)
+
 func rowsText(rows []change.Row) string {
 	var b strings.Builder
 	for i := range rows {
@@ -67,7 +83,7 @@ func (w *World) notePublished(s *site, f *change.Frame) {
 			continue
 		}
 		if before.HLC != t.HLC || !maps.Equal(before.Seen, t.Seen) || len(before.Rows) != len(t.Rows) || before.Position != t.Position {
-			w.fail("%s was published as %d seen %v %s and again as %d seen %v %s", name,
+			w.fail(Published, "%s was published as %d seen %v %s and again as %d seen %v %s", name,
 				before.HLC, before.Seen, before.Position, t.HLC, t.Seen, t.Position)
 		}
 	}
@@ -91,7 +107,7 @@ func (w *World) checkCounts(s *site, from change.Site, txs []change.Transaction,
 	}
 	got := after.AppliedRows + after.KeptLocal + after.Merged + after.Parked - before.AppliedRows - before.KeptLocal - before.Merged - before.Parked
 	if got != rows || after.Received-before.Received != rows {
-		w.fail("%s received %d row changes of %s (%d to %d); applied %d, kept %d, merged %d, parked %d", s.name, rows, from, before.Applied.Seq, after.Applied.Seq,
+		w.fail(Counts, "%s received %d row changes of %s (%d to %d); applied %d, kept %d, merged %d, parked %d", s.name, rows, from, before.Applied.Seq, after.Applied.Seq,
 			after.AppliedRows-before.AppliedRows, after.KeptLocal-before.KeptLocal, after.Merged-before.Merged, after.Parked-before.Parked)
 	}
 }
@@ -105,11 +121,11 @@ func (w *World) judge() {
 	w.judgeConflicts(h)
 	for _, s := range w.sites {
 		for _, b := range s.db.broken {
-			w.fail("%s: %s", s.name, b)
+			w.fail(Checkpoints, "%s: %s", s.name, b)
 		}
 		if s.agents != nil {
 			if keys, writes := s.agents.window.Size(); keys > 0 {
-				w.fail("the window of %s still holds %d keys, %d writes", s.name, keys, writes)
+				w.fail(Window, "the window of %s still holds %d keys, %d writes", s.name, keys, writes)
 			}
 		}
 	}
@@ -132,27 +148,27 @@ func (w *World) judgePublished(h *history) {
 			n := len(txs) + 1
 			t := h.find(s.name, uint64(n))
 			if t == nil {
-				w.fail("%s: transaction %d of its log was not published", s.name, n)
+				w.fail(Published, "%s: transaction %d of its log was not published", s.name, n)
 				return
 			}
 			if t.hlc <= clock || t.hlc < change.HLC(r.at) {
-				w.fail("%s: transaction %d is versioned %d, the log says more than %d and at least %d", s.name, n, t.hlc, clock, change.HLC(r.at))
+				w.fail(Published, "%s: transaction %d is versioned %d, the log says more than %d and at least %d", s.name, n, t.hlc, clock, change.HLC(r.at))
 			}
 			clock = t.hlc
 			if !sameSeen(t.seen, seen) {
-				w.fail("%s: transaction %d carries seen %v, the log says %v", s.name, n, t.seen, seen)
+				w.fail(Published, "%s: transaction %d carries seen %v, the log says %v", s.name, n, t.seen, seen)
 			}
 			if len(t.rows) != len(r.rows) {
-				w.fail("%s: transaction %d has %d rows, the log says %d", s.name, n, len(t.rows), len(r.rows))
+				w.fail(Published, "%s: transaction %d has %d rows, the log says %d", s.name, n, len(t.rows), len(r.rows))
 			}
 			txs = append(txs, t)
 		}
 		if extra := h.find(s.name, uint64(len(txs)+1)); extra != nil {
-			w.fail("%s published %d transactions, its applications made %d: an echo", s.name, len(txs)+1, len(txs))
+			w.fail(Published, "%s published %d transactions, its applications made %d: an echo", s.name, len(txs)+1, len(txs))
 		}
 		for _, p := range w.sites {
 			if p != s && p.db.points[s.name].Seq != uint64(len(txs)) {
-				w.fail("%s has applied %d of %d transactions of %s", p.name, p.db.points[s.name].Seq, len(txs), s.name)
+				w.fail(Rest, "%s has applied %d of %d transactions of %s", p.name, p.db.points[s.name].Seq, len(txs), s.name)
 			}
 		}
 	}
@@ -187,7 +203,7 @@ func (w *World) judgeLedger(h *history) {
 					want = 0
 				}
 				if got := s.db.effects[key]; got != want {
-					w.fail("transaction %s:%d had its effect %d times at %s", t.origin, t.seq, got, s.name)
+					w.fail(Ledger, "transaction %s:%d had its effect %d times at %s", t.origin, t.seq, got, s.name)
 				}
 			}
 		}
@@ -206,7 +222,7 @@ func (w *World) waiting() map[rowID]bool {
 				}
 			}
 			if r.Table != partTable {
-				w.fail("%s parked a change of table %s: %s", s.name, r.Table.Name, s.db.parked[i].Message)
+				w.fail(Rows, "%s parked a change of table %s: %s", s.name, r.Table.Name, s.db.parked[i].Message)
 			}
 		}
 	}
@@ -232,7 +248,7 @@ func (w *World) judgeRows(h *history) {
 		want := h.fold(w, id)
 		for _, s := range w.sites {
 			if got := s.db.rows[id]; !slices.Equal(got, want) || (got == nil) != (want == nil) {
-				w.fail("%s: row %s %s is %s, the fold of its writes is %s\n%s", s.name, id.table, id.key, imageText(got), imageText(want), h.text(id))
+				w.fail(Rows, "%s: row %s %s is %s, the fold of its writes is %s\n%s", s.name, id.table, id.key, imageText(got), imageText(want), h.text(id))
 			}
 		}
 	}

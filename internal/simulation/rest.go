@@ -12,9 +12,9 @@ func (w *World) rest() {
 	}
 	for round := 0; ; round++ {
 		if round == 300 {
-			w.fail("the world does not come to rest")
+			w.fail(Rest, "the world does not come to rest")
 			for _, s := range w.sites {
-				w.fail("%s", s.standing())
+				w.fail(Rest, "%s", s.standing())
 			}
 			return
 		}
@@ -70,7 +70,7 @@ func (w *World) drain(s *site) (moved bool) {
 		return nil
 	})
 	for _, p := range s.peers {
-		if s.copies[p].copyFrom(w.site(p).own, 1000) > 0 {
+		if w.mutation != CopyStops && s.copies[p].copyFrom(w.site(p).own, 1000) > 0 {
 			moved = true
 		}
 		w.survive(s, func() error {

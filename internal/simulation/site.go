@@ -72,6 +72,8 @@ func (s *site) start() error {
 		Site: s.name, Window: a.window, Own: w.mutation.log(s.own), Logs: logs, Policy: w.policyOf,
 		GroupRows: w.groupRows, Hook: s.around, Pause: s.pause,
 	})
+	t.forget = func() bool { return w.mutation == RecordLost && w.rng.IntN(3) == 0 }
+	t.back = func() bool { return w.mutation == CheckpointBack && w.rng.IntN(10) == 0 }
 	src := &tracked{source: source{db: s.db, twist: w.mutation.twist(w.rng)}, agents: a}
 	a.capture = capture.New(src, s.pub, capture.Options{
 		Cluster: "simulation", Site: s.name, Epoch: 1, Window: a.window,
@@ -230,7 +232,7 @@ func (s *site) applyStep(from change.Site, count int) (moved bool, err error) {
 		return false, nil
 	}
 	l := a.apply.Link(from)
-	if w.mutation == WindowForgotten && s.depth == 0 {
+	if w.mutation == WindowForgotten && s.depth == 0 && s.waiting(from) {
 		s.down()
 		if err := s.start(); err != nil {
 			return false, err
@@ -260,7 +262,7 @@ func (s *site) applyStep(from change.Site, count int) (moved bool, err error) {
 		return false, err
 	}
 	w.trace(s, "apply %s %d..%d", from, txs[0].Seq, txs[len(txs)-1].Seq)
-	if err := l.Step(ctx, txs); err != nil {
+	if err := l.Step(ctx, w.mutation.lose(w.rng, txs)); err != nil {
 		if !errors.Is(err, apply.ErrBusy) && s.agents == a {
 			a.ready[from] = false
 		}
@@ -272,6 +274,12 @@ func (s *site) applyStep(from change.Site, count int) (moved bool, err error) {
 	after := l.Status()
 	w.checkCounts(s, from, txs, &before, &after)
 	return after.Applied.Seq > before.Applied.Seq, nil
+}
+
+// waiting reports whether there is anything to apply from a peer.
+func (s *site) waiting(from change.Site) bool {
+	txs, err := s.next(from, s.db.points[from].Seq, 1)
+	return err == nil && len(txs) > 0
 }
 
 // next reads up to count frames' worth of transactions after seq, large ones whole.

@@ -21,6 +21,9 @@ type target struct {
 	// split breaks the rule that the checkpoint is of the same transaction: it is
 	// called between the two and may fail.
 	split func() error
+	// forget drops the conflicts of a transaction, back moves a checkpoint back;
+	// mutations. nil: never.
+	forget, back func() bool
 }
 
 func (t *target) Acquire(context.Context, change.Site) (func(), error) {
@@ -263,7 +266,9 @@ func (x *targetTx) Record(_ context.Context, conflicts []apply.Conflict, parked 
 		return err
 	}
 	defer leave()
-	x.conflicts = append(x.conflicts, conflicts...)
+	if x.target.forget == nil || !x.target.forget() {
+		x.conflicts = append(x.conflicts, conflicts...)
+	}
 	x.parked = append(x.parked, parked...)
 	return nil
 }
@@ -286,9 +291,6 @@ func (x *targetTx) Commit(context.Context) error {
 	if point.Seq != x.c.Previous {
 		return fmt.Errorf("%w: the checkpoint of %s is at %d, not at %d", apply.ErrFenced, x.c.Origin, point.Seq, x.c.Previous)
 	}
-	if x.c.Seq < point.Seq || x.c.HLC < point.HLC {
-		db.broken = append(db.broken, fmt.Sprintf("the checkpoint of %s went from %d to %d", x.c.Origin, point.Seq, x.c.Seq))
-	}
 	x.s.install(record{
 		mark:  change.Mark{Origin: x.c.Origin, Epoch: x.c.Epoch, Seq: x.c.Seq, HLC: x.c.HLC},
 		point: point, effects: x.effects,
@@ -307,6 +309,12 @@ func (x *targetTx) Commit(context.Context) error {
 	}
 	moved := x.c
 	moved.Previous = 0
+	if x.target.back != nil && x.target.back() && point.Seq > 0 {
+		moved.Seq = point.Seq - 1
+	}
+	if moved.Seq < point.Seq || moved.HLC < point.HLC {
+		db.broken = append(db.broken, fmt.Sprintf("the checkpoint of %s went from %d to %d", x.c.Origin, point.Seq, moved.Seq))
+	}
 	db.points[x.c.Origin] = moved
 	return after
 }

@@ -35,7 +35,8 @@ type Result struct {
 	Conflicts    int // recorded, at all sites
 	Crashes      int
 	Parked       int
-	Err          error // what an oracle noticed; nil: all is well
+	Err          error // what the oracles noticed; nil: all is well
+	Failed       map[Oracle]bool
 	Trace        []string
 }
 
@@ -158,7 +159,11 @@ func (w *World) trace(s *site, format string, args ...any) {
 	}
 }
 
-func (w *World) fail(format string, args ...any) {
+func (w *World) fail(o Oracle, format string, args ...any) {
+	if w.result.Failed == nil {
+		w.result.Failed = map[Oracle]bool{}
+	}
+	w.result.Failed[o] = true
 	if len(w.failures) < 20 {
 		w.failures = append(w.failures, fmt.Sprintf(format, args...))
 	}
@@ -225,7 +230,7 @@ func (w *World) tolerate(s *site, err error) {
 		errors.Is(err, apply.ErrTransient), errors.Is(err, apply.ErrFenced):
 		w.trace(s, "interrupted: %v", err)
 	default:
-		w.fail("site %s: %v", s.name, err)
+		w.fail(Agents, "site %s: %v", s.name, err)
 	}
 }
 

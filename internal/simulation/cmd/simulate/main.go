@@ -91,6 +91,7 @@ func run(ctx context.Context, args []string) int {
 	t := totals{began: time.Now(), want: p.seeds}
 	var next atomic.Uint64
 	next.Store(p.first)
+	again := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var g sync.WaitGroup
@@ -113,13 +114,13 @@ func run(ctx context.Context, args []string) int {
 	for _, seed := range t.wrong {
 		o := p.options(seed)
 		o.Trace = true
-		r := simulation.Run(ctx, o)
+		r := simulation.Run(again, o)
 		fmt.Printf("\nseed %d, %d sites, %s:\n%s\n%v\n", seed, r.Sites, r.Policy, strings.Join(r.Trace, "\n"), r.Err)
 	}
 	if p.trace && len(t.wrong) == 0 {
 		o := p.options(p.first + p.seeds - 1)
 		o.Trace = true
-		fmt.Println(strings.Join(simulation.Run(ctx, o).Trace, "\n"))
+		fmt.Println(strings.Join(simulation.Run(again, o).Trace, "\n"))
 	}
 	if len(t.wrong) > 0 {
 		return 1
