@@ -1,15 +1,12 @@
 package httpapi
 
 import (
-	"context"
-	"time"
-
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// collector turns a Status into metrics when it is asked.
+// collector turns a Status into metrics.
 type collector struct {
-	source Source
+	status Status
 	descs  map[string]*prometheus.Desc
 }
 
@@ -48,8 +45,8 @@ var metrics = []struct {
 	{"concord_window_writes", "Writes in flight.", nil},
 }
 
-func newCollector(s Source) *collector {
-	c := &collector{source: s, descs: map[string]*prometheus.Desc{}}
+func newCollector(s Status) *collector {
+	c := &collector{status: s, descs: map[string]*prometheus.Desc{}}
 	for _, m := range metrics {
 		c.descs[m.name] = prometheus.NewDesc(m.name, m.help, m.labels, nil)
 	}
@@ -63,14 +60,9 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
-// collectTimeout bounds what one scrape may ask of the database.
-const collectTimeout = 5 * time.Second
-
 // Collect implements prometheus.Collector.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), collectTimeout)
-	defer cancel()
-	s := c.source.Status(ctx)
+	s := c.status
 	gauge := func(name string, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(c.descs[name], prometheus.GaugeValue, v, labels...)
 	}
@@ -79,7 +71,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge("concord_build_info", 1, s.Version)
 	gauge("concord_site_running", truth(s.State == "running"))
-	for _, state := range []string{"starting", "streaming", "standby", "stream_full", "retrying", "stopped"} {
+	for _, state := range captureStates {
 		gauge("concord_capture_state", truth(s.Capture.State == state), state)
 	}
 	counter("concord_capture_transactions_total", s.Capture.Transactions)
@@ -103,7 +95,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		for _, state := range linkStates {
 			gauge("concord_link_state", truth(l.State == state), l.From, state)
 		}
-		gauge("concord_lag_seconds", l.LagSeconds, l.From)
+		if l.LagSeconds >= 0 {
+			gauge("concord_lag_seconds", l.LagSeconds, l.From)
+		}
 		gauge("concord_lag_transactions", float64(l.Transactions), l.From)
 		gauge("concord_lag_bytes", float64(l.Bytes), l.From)
 		gauge("concord_clock_offset_seconds", l.ClockOffset, l.From)
@@ -124,7 +118,10 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-var linkStates = []string{"connecting", "streaming", "catching_up", "retrying", "standby", "waiting", "stopped", "needs_copy", "unreachable", "full"}
+var (
+	captureStates = []string{"starting", "streaming", "standby", "stream_full", "retrying", "stopped", "elsewhere"}
+	linkStates    = []string{"connecting", "streaming", "catching_up", "retrying", "standby", "waiting", "stopped", "needs_copy", "unreachable", "full", "rewound", "refused"}
+)
 
 func truth(b bool) float64 {
 	if b {

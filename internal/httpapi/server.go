@@ -29,9 +29,8 @@ type Source interface {
 
 // NewHandler returns the API over source.
 func NewHandler(source Source, maxLag time.Duration) http.Handler {
-	h := &handler{source: source, maxLag: maxLag}
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), newCollector(source))
+	h := &handler{source: source, maxLag: maxLag, process: prometheus.NewRegistry()}
+	h.process.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
 	read := func(path string, f http.HandlerFunc) {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
@@ -50,14 +49,15 @@ func NewHandler(source Source, maxLag time.Duration) http.Handler {
 	read("/v1/parked", h.parked)
 	read("/livez", h.livez)
 	read("/readyz", h.readyz)
-	mux.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	read("/metrics", h.metrics)
 	read("/{$}", h.index)
 	return mux
 }
 
 type handler struct {
-	source Source
-	maxLag time.Duration
+	source  Source
+	maxLag  time.Duration
+	process *prometheus.Registry // metrics of the process itself
 }
 
 // Serve serves handler on listen until ctx ends.
@@ -123,6 +123,13 @@ func (h *handler) lag(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, out)
 }
 
+// metrics shows one snapshot, so that its figures fit each other.
+func (h *handler) metrics(w http.ResponseWriter, r *http.Request) {
+	site := prometheus.NewRegistry()
+	site.MustRegister(newCollector(h.source.Status(r.Context())))
+	promhttp.HandlerFor(prometheus.Gatherers{h.process, site}, promhttp.HandlerOpts{}).ServeHTTP(w, r)
+}
+
 func (h *handler) livez(w http.ResponseWriter, _ *http.Request) {
 	if !h.source.Alive() {
 		answer(w, http.StatusServiceUnavailable, map[string]any{"live": false})
@@ -149,7 +156,7 @@ func (h *handler) readyz(w http.ResponseWriter, r *http.Request) {
 	if s.State != "running" {
 		reasons = append(reasons, s.State+": "+s.Reason)
 	}
-	if s.Role != "apply" && s.Capture.State != "streaming" {
+	if s.State == "running" && s.Role != "apply" && s.Capture.State != "streaming" {
 		reasons = append(reasons, "capture "+s.Capture.State+": "+s.Capture.Reason)
 	}
 	known := from == ""

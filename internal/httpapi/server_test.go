@@ -140,7 +140,7 @@ func TestProbesAnswerByTheirCode(t *testing.T) {
 func TestMetricsAreInOrderAndAddUp(t *testing.T) {
 	f := healthy()
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(newCollector(f))
+	registry.MustRegister(newCollector(f.status))
 	problems, err := testutil.GatherAndLint(registry)
 	if err != nil {
 		t.Fatal(err)

@@ -14,7 +14,7 @@ type Status struct {
 	Cluster   string  `json:"cluster"`
 	Version   string  `json:"version"`
 	Role      string  `json:"role"`
-	State     string  `json:"state"`            // running, or starting
+	State     string  `json:"state"`            // running, starting, or standby while another agent of the site runs
 	Reason    string  `json:"reason,omitempty"` // what starting waits for
 	UpSeconds float64 `json:"up_seconds"`
 
@@ -50,7 +50,7 @@ type Link struct {
 	State        string    `json:"state"`
 	Reason       string    `json:"reason,omitempty"`
 	Since        time.Time `json:"since"`
-	LagSeconds   float64   `json:"lag_seconds"`
+	LagSeconds   float64   `json:"lag_seconds"`  // -1 where only capture runs, which does not know it
 	Transactions uint64    `json:"transactions"` // published there, not applied here
 	Bytes        uint64    `json:"bytes"`        // of frames not yet copied here
 	AppliedSeq   uint64    `json:"applied_seq"`

@@ -2,6 +2,7 @@ package site
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -86,7 +87,8 @@ func (v *View) Status(ctx context.Context) httpapi.Status {
 func fill(l *httpapi.Link, link *apply.Link, clock Clock) {
 	s := link.Status()
 	l.State, l.Reason, l.Since = string(s.State), s.Reason, s.Since
-	l.AppliedSeq, l.StoredSeq = s.Applied.Seq, s.Stored
+	l.AppliedSeq, l.StoredSeq, l.OriginSeq = s.Applied.Seq, s.Stored, s.Stored
+	l.Transactions = behind(l)
 	l.ClockOffset, l.RTT, l.FenceSeconds = clock.Offset.Seconds(), clock.RTT.Seconds(), s.FenceSeconds
 	l.Received, l.Applied, l.KeptLocal, l.Merged, l.Parked = s.Received, s.AppliedRows, s.KeptLocal, s.Merged, s.Parked
 	l.AppliedTxs, l.Groups, l.Retries, l.ExactGroups = s.Transactions, s.Groups, s.Retries, s.Exact
@@ -110,14 +112,20 @@ func fill(l *httpapi.Link, link *apply.Link, clock Clock) {
 	}
 }
 
+// behind is how many transactions are known to be published there and not applied here.
+func behind(l *httpapi.Link) uint64 {
+	if l.OriginSeq <= l.AppliedSeq {
+		return 0
+	}
+	return l.OriginSeq - l.AppliedSeq
+}
+
 // fillRelay adds what the relay knows. A relay in trouble is what a person must see,
 // unless apply has a worse one.
 func fillRelay(l *httpapi.Link, r stream.RelayStatus) {
 	l.StoredSeq = max(l.StoredSeq, r.StoredSeq)
 	l.OriginSeq = max(r.OriginSeq, l.StoredSeq)
-	if l.OriginSeq > l.AppliedSeq {
-		l.Transactions = l.OriginSeq - l.AppliedSeq
-	}
+	l.Transactions = behind(l)
 	l.Bytes = r.PendingBytes
 	switch r.State {
 	case stream.RelayStreaming, stream.RelayRewound:
@@ -128,9 +136,14 @@ func fillRelay(l *httpapi.Link, r stream.RelayStatus) {
 	}
 }
 
+// idle is what next says when no one needs to do anything.
+const idle = "nothing to do"
+
 // next says what an operator should do.
 func next(s *httpapi.Status) string {
 	switch {
+	case s.State == "standby":
+		return idle
 	case s.State != "running":
 		return s.Reason
 	case s.Capture.State == "stopped" || s.Capture.State == "stream_full":
@@ -139,15 +152,17 @@ func next(s *httpapi.Status) string {
 	for _, l := range s.Links {
 		switch l.State {
 		case "streaming", "catching_up":
+		case "unreachable":
+			return fmt.Sprintf("start the agent of site %s, or open the way to its bus: %s", l.From, l.Reason)
 		default:
-			return "link from " + l.From + ": " + l.Reason
+			return fmt.Sprintf("link from %s is %s: %s", l.From, l.State, l.Reason)
 		}
 		if len(l.Held) > 0 {
 			return "table held back: " + l.Held[0].Message
 		}
 	}
 	if s.Parked > 0 {
-		return "concord parked list"
+		return "concord parked list --site " + s.Site
 	}
-	return "nothing to do"
+	return idle
 }
