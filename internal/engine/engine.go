@@ -27,6 +27,12 @@ type Engine interface {
 	Grants(ctx context.Context, role string) ([]string, error)
 	// Doctor examines settings, rights and tables.
 	Doctor(ctx context.Context) []site.Check
+	// Schema returns the replicated tables, to be compared across sites.
+	Schema(ctx context.Context) ([]site.Table, error)
+	// Lead makes this process the only one that plays a part for the database;
+	// change.ErrStandby when another does. When lost is closed it plays it no more;
+	// release is called in any case.
+	Lead(ctx context.Context, part string) (lost <-chan struct{}, release func(), err error)
 	// Identity says who the database is.
 	Identity(ctx context.Context) (site.Identity, error)
 	// Epoch is the generation of the log that init recorded.

@@ -143,7 +143,7 @@ func (e *examination) settings(ctx context.Context) error {
 	if v := set["max_slot_wal_keep_size"]; v != "-1" {
 		e.add("max_slot_wal_keep_size", site.Warning, v+" MB: when a peer or the stream is away for longer than that much log, the slot is lost and the other sites need a copy", reload("max_slot_wal_keep_size", "-1"))
 	} else {
-		e.fine("max_slot_wal_keep_size", "no limit: the slot is never lost; watch the disk (concord_retained_wal_bytes)")
+		e.fine("max_slot_wal_keep_size", "no limit: the slot is never lost; watch the disk (concord_source_retained_bytes)")
 	}
 	if v, ok := set["idle_replication_slot_timeout"]; ok && v != "0" {
 		e.add("idle_replication_slot_timeout", site.Warning, v+": a slot nobody reads for so long is invalidated", reload("idle_replication_slot_timeout", "0"))
@@ -230,7 +230,7 @@ func (e *examination) slot(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	const giveUp = "concord init --new-epoch, then concord copy to the other sites"
+	giveUp := e.initRemedy() + " --new-epoch, then bring a copy of its data to the other sites"
 	switch {
 	case s == nil:
 		e.add("slot", site.Critical, "replication slot "+e.db.slot()+" does not exist", e.initRemedy()+"; if this site was prepared before: "+giveUp)

@@ -97,20 +97,9 @@ func (e *examination) sequences(ctx context.Context) error {
 	own := mod(int64(e.db.opts.Index)+1, sites)
 	checked, bad := 0, 0
 	for _, t := range e.sorted() {
-		rows, err := e.q.Query(ctx, `SELECT a.attname::text, n.nspname::text, s.relname::text, q.seqincrement, coalesce(pg_sequence_last_value(s.oid), q.seqstart)
-			FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S' JOIN pg_namespace n ON n.oid = s.relnamespace
-			JOIN pg_sequence q ON q.seqrelid = s.oid JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-			WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND d.deptype IN ('a', 'i') ORDER BY 1`, t.oid)
+		seqs, err := e.sequencesOf(ctx, t)
 		if err != nil {
-			return fmt.Errorf("reading the sequences of %s: %w", t.qualified(), err)
-		}
-		type sequence struct {
-			Column, Schema, Name string
-			Increment, Last      int64
-		}
-		seqs, err := pgx.CollectRows(rows, pgx.RowToStructByPos[sequence])
-		if err != nil {
-			return fmt.Errorf("reading the sequences of %s: %w", t.qualified(), err)
+			return err
 		}
 		for _, s := range seqs {
 			checked++
@@ -138,7 +127,7 @@ func (e *examination) sequences(ctx context.Context) error {
 			}
 			e.add("table "+t.qualified(), status,
 				fmt.Sprintf("%s.%s takes its numbers from a sequence that %s", t.qualified(), s.Column, problem),
-				fmt.Sprintf("ALTER SEQUENCE %s INCREMENT BY %d RESTART WITH %d (at this site; each site has its own start)", quote(s.Schema, s.Name), sites, next))
+				fmt.Sprintf("ALTER SEQUENCE %s INCREMENT BY %d RESTART WITH %d (at this site; each site has its own start)", s.Name, sites, next))
 		}
 	}
 	if bad == 0 {

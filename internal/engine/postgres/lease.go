@@ -71,32 +71,38 @@ func (db *DB) Acquire(ctx context.Context, origin change.Site) (func(), error) {
 	db.target.leases.held[origin] = l
 	db.target.leases.mu.Unlock()
 
-	watch, stop := context.WithCancel(context.WithoutCancel(ctx))
-	go func() {
-		defer close(l.gone)
-		for conn.PgConn().WaitForNotification(watch) == nil {
-			// Nobody notifies; only the end of the connection is of interest.
-		}
-		// The server may take its time to notice that a session has ended: the lock is
-		// given back by name.
-		last, cancel := context.WithTimeout(context.WithoutCancel(watch), time.Second)
-		defer cancel()
-		_, _ = conn.Exec(last, `SELECT pg_advisory_unlock($1)`, leaseKey(origin)) // fails when the connection has died
-		closeConn(last, conn)
-	}()
+	stop := l.watch(ctx, conn, leaseKey(origin))
 	var once sync.Once
 	return func() {
 		once.Do(func() {
 			stop()
-			<-l.gone
 			db.target.leases.mu.Lock()
 			if db.target.leases.held[origin] == l {
 				delete(db.target.leases.held, origin)
 			}
 			db.target.leases.mu.Unlock()
-			db.target.closeLanes(watch, origin)
+			db.target.closeLanes(context.WithoutCancel(ctx), origin)
 		})
 	}, nil
+}
+
+// watch notices the end of the connection that holds the lock. It lives on after ctx;
+// stop gives the lock back and closes the connection.
+func (l *lease) watch(ctx context.Context, conn *pgx.Conn, key int64) (stop func()) {
+	watching, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	go func() {
+		defer close(l.gone)
+		for conn.PgConn().WaitForNotification(watching) == nil {
+			// Nobody notifies; only the end of the connection is of interest.
+		}
+		// The server may take its time to notice that a session has ended: the lock is
+		// given back by name.
+		last, cancel := context.WithTimeout(context.WithoutCancel(watching), time.Second)
+		defer cancel()
+		_, _ = conn.Exec(last, `SELECT pg_advisory_unlock($1)`, key) // fails when the connection has died
+		closeConn(last, conn)
+	}()
+	return func() { cancel(); <-l.gone }
 }
 
 // take locks, and prepares what transactions of the origin need.
@@ -106,7 +112,7 @@ func (db *DB) take(ctx context.Context, conn *pgx.Conn, origin change.Site) erro
 		return err
 	}
 	if !got {
-		return fmt.Errorf("%w: %s", change.ErrStandby, db.holder(ctx, conn, origin))
+		return fmt.Errorf("%w: another agent applies the changes of %s%s", change.ErrStandby, origin, holder(ctx, conn, leaseKey(origin)))
 	}
 	marking, lanes := db.markingOf(conn), 1
 	if marking == markOrigin {
@@ -134,18 +140,18 @@ func (db *DB) take(ctx context.Context, conn *pgx.Conn, origin change.Site) erro
 	return err
 }
 
-// holder says who has the lease.
-func (db *DB) holder(ctx context.Context, conn *pgx.Conn, origin change.Site) string {
+// holder says, behind a colon, which session has the lock; "" when that is not known.
+func holder(ctx context.Context, conn *pgx.Conn, key int64) string {
 	const who = `SELECT a.pid::text || ' (' || a.application_name || coalesce(' from ' || host(a.client_addr), '') || ')'
 		FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
 		WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 			AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 			AND (l.classid::int8 << 32 | l.objid::int8) = $1`
 	var text string
-	if err := conn.QueryRow(ctx, who, leaseKey(origin)).Scan(&text); err != nil {
-		return "another agent applies the changes of " + string(origin)
+	if err := conn.QueryRow(ctx, who, key).Scan(&text); err != nil {
+		return ""
 	}
-	return "another agent applies the changes of " + string(origin) + ": session " + text
+	return ": session " + text
 }
 
 // markingOf chooses how to mark by the server's version.

@@ -45,7 +45,7 @@ func readSlot(ctx context.Context, q querier, name string) (*slotState, error) {
 	return &s, nil
 }
 
-const newEpochRemedy = "the other sites need a copy of this one afterwards: run concord init --new-epoch here, then concord copy"
+const newEpochRemedy = "the other sites need a copy of this one afterwards: run concord init --new-epoch --site SITE for this one, then bring its data to them"
 
 // lost says why the slot no longer holds the log it should; "" when it does.
 func (s *slotState) lost() string {

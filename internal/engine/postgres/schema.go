@@ -1,0 +1,55 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/concord-db/concord/internal/engine/site"
+)
+
+// Schema returns the tables that the configuration selects, as they are now, by name:
+// what doctor compares across sites.
+func (db *DB) Schema(ctx context.Context) ([]site.Table, error) {
+	conn, err := db.connect(ctx, roleAdmin)
+	if err != nil {
+		return nil, err
+	}
+	defer closeConn(ctx, conn)
+	e := &examination{db: db, q: conn}
+	if e.catalog, err = loadCatalog(ctx, conn, db.opts.Tables); err != nil {
+		return nil, err
+	}
+	var out []site.Table
+	for _, t := range e.sorted() {
+		table := site.Table{Name: t.qualified(), Key: slices.Sorted(slices.Values(t.key))}
+		for _, c := range t.columns {
+			if !c.generated {
+				table.Columns = append(table.Columns, site.Column{Name: c.name, Type: c.typeText})
+			}
+		}
+		if table.Sequences, err = e.sequencesOf(ctx, t); err != nil {
+			return nil, err
+		}
+		out = append(out, table)
+	}
+	return out, nil
+}
+
+// sequencesOf reads the sequences that belong to columns of a table.
+func (e *examination) sequencesOf(ctx context.Context, t *tableFacts) ([]site.Sequence, error) {
+	rows, err := e.q.Query(ctx, `SELECT a.attname::text, format('"%s"."%s"', replace(n.nspname, '"', '""'), replace(s.relname, '"', '""')), q.seqincrement, coalesce(pg_sequence_last_value(s.oid), q.seqstart)
+		FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S' JOIN pg_namespace n ON n.oid = s.relnamespace
+		JOIN pg_sequence q ON q.seqrelid = s.oid JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+		WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND d.deptype IN ('a', 'i') ORDER BY 1`, t.oid)
+	if err != nil {
+		return nil, fmt.Errorf("reading the sequences of %s: %w", t.qualified(), err)
+	}
+	seqs, err := pgx.CollectRows(rows, pgx.RowToStructByPos[site.Sequence])
+	if err != nil {
+		return nil, fmt.Errorf("reading the sequences of %s: %w", t.qualified(), err)
+	}
+	return seqs, nil
+}

@@ -1,0 +1,23 @@
+package site
+
+// Table is a replicated table as a site's database has it.
+type Table struct {
+	Name      string // schema.name
+	Columns   []Column
+	Key       []string // sorted
+	Sequences []Sequence
+}
+
+// Column is a column that is replicated.
+type Column struct {
+	Name string
+	Type string // the engine's own name, with modifiers
+}
+
+// Sequence gives a column its numbers: Last, and from there in steps of Increment.
+type Sequence struct {
+	Column    string
+	Name      string // as written in SQL
+	Increment int64
+	Last      int64
+}
