@@ -34,6 +34,9 @@ type queue struct {
 	// room waits for more when transactions come fast: 0 never waits.
 	size   int
 	linger time.Duration
+	// The last batch: how many transactions, and when it was taken.
+	last   int
+	lastAt time.Time
 }
 
 type item struct {
@@ -159,13 +162,20 @@ func (q *queue) local(ctx context.Context, e *Event, bytes, limit int, feed func
 	return nil
 }
 
-// fast is how many transactions must have come while a frame was on its way for the
-// next one to wait for more: at a rate where that costs less than it saves.
+// fast is how many transactions must have come while a frame was on its way, or be in
+// the frame just before, for the next one to wait for more: at a rate where that costs
+// less than it saves.
 const fast = 4
+
+// quick reports whether transactions come fast. A log that is read in pieces shows one
+// transaction at first: the frame before it tells that more follow.
+func (q *queue) quick() bool {
+	return len(q.pending) >= fast || q.last >= fast && time.Since(q.lastAt) < 4*q.linger
+}
 
 // gather waits, when transactions come fast, until a frame is full or linger is over.
 func (q *queue) gather(ctx context.Context) error {
-	if q.linger == 0 || len(q.pending) < fast || q.pendingBytes >= q.size || q.fact > q.stored {
+	if q.linger == 0 || !q.quick() || q.pendingBytes >= q.size || q.fact > q.stored {
 		return nil
 	}
 	over := false
@@ -220,6 +230,7 @@ func (q *queue) take(ctx context.Context, size, maxInflight int) (txs []change.T
 		q.baseClock = clock
 	}
 	q.inflight++
+	q.last, q.lastAt = n, time.Now()
 	q.changed.Broadcast()
 	return txs, clock, nil
 }

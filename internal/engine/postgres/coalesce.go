@@ -1,7 +1,8 @@
 package postgres
 
 import (
-	"io"
+	"net"
+	"syscall"
 	"time"
 )
 
@@ -11,26 +12,46 @@ const (
 	promptRead = 200 * time.Microsecond
 	// promptReads is how many such reads in a row tell that a lot is coming.
 	promptReads = 16
-	// gatherTime is how long a read then waits for more to come.
+	// gatherTime is how long more is then let come before each read.
 	gatherTime = 500 * time.Microsecond
+	// gatherBytes is how much may come meanwhile before the kernel wakes anyone.
+	gatherBytes = 256 << 10
 )
 
-// coalescer reads from a walsender in larger pieces when a lot is coming. The server
-// sends every message by itself; reading each as it comes costs a system call and two
-// switches between processes for a hundred bytes. When nothing is waiting it reads at
-// once, so that a quiet database is read without delay.
+// coalescer is the connection of a walsender, read in larger pieces when a lot is
+// coming. The server sends every message by itself; being woken for each costs both
+// sides more than the message: the sender wakes, the reader switches twice and makes
+// a system call for a hundred bytes. So while a lot is coming the kernel is told to
+// wake nobody for less than gatherBytes, and what has come is read every gatherTime.
+// When nothing has come the connection is as any other, so that a quiet database is
+// read without delay.
 type coalescer struct {
-	r      io.Reader
-	prompt int // reads in a row that found data waiting
+	net.Conn
+	raw     syscall.RawConn // nil when the system cannot do this: then it only waits
+	prompt  int             // reads in a row that found data waiting
+	waiting bool            // the kernel has been told
 }
 
-// Read implements io.Reader.
+func newCoalescer(conn net.Conn) *coalescer {
+	c := &coalescer{Conn: conn}
+	if s, ok := conn.(syscall.Conn); ok {
+		if raw, err := s.SyscallConn(); err == nil && setLowWater(raw, 1) == nil {
+			c.raw = raw
+		}
+	}
+	return c
+}
+
+// Read implements net.Conn. One goroutine reads.
 func (c *coalescer) Read(p []byte) (int, error) {
 	if c.prompt >= promptReads {
-		time.Sleep(gatherTime)
+		n, err := c.gather(p)
+		if n > 0 || err != nil {
+			return n, err
+		}
 	}
 	began := time.Now()
-	n, err := c.r.Read(p)
+	n, err := c.Conn.Read(p)
 	switch {
 	case time.Since(began) > promptRead:
 		c.prompt = 0
@@ -38,4 +59,25 @@ func (c *coalescer) Read(p []byte) (int, error) {
 		c.prompt++
 	}
 	return n, err
+}
+
+// gather lets more come and reads it. Without an error 0 means that nothing came, and
+// that the next read must wait as usual.
+func (c *coalescer) gather(p []byte) (int, error) {
+	if c.raw != nil && !c.waiting {
+		if err := setLowWater(c.raw, gatherBytes); err != nil {
+			return 0, err
+		}
+		c.waiting = true
+	}
+	time.Sleep(gatherTime)
+	if c.raw == nil {
+		return 0, nil
+	}
+	n, err := readNow(c.raw, p)
+	if n > 0 || err != nil {
+		return n, err
+	}
+	c.prompt, c.waiting = 0, false
+	return 0, setLowWater(c.raw, 1)
 }

@@ -144,7 +144,15 @@ func (db *DB) connectReplication(ctx context.Context) (*pgconn.PgConn, error) {
 	cfg.RuntimeParams["replication"] = "database"
 	// A large read buffer: one system call for hundreds of small messages.
 	cfg.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
-		return pgproto3.NewFrontend(bufio.NewReaderSize(&coalescer{r: r}, 256<<10), w)
+		return pgproto3.NewFrontend(bufio.NewReaderSize(r, gatherBytes), w)
+	}
+	dial := cfg.DialFunc
+	cfg.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return newCoalescer(conn), nil // below TLS
 	}
 	conn, err := pgconn.ConnectConfig(ctx, &cfg.Config)
 	if err != nil {
