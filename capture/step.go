@@ -30,6 +30,7 @@ func (a *Agent) Steps(ctx context.Context) (*Stepper, error) {
 		return nil, err
 	}
 	a.begin(q)
+	q.linger = 0 // no clock is asked: a frame that is due is sent
 	return &Stepper{a: a, r: r, q: q}, nil
 }
 
