@@ -214,7 +214,7 @@ func (a *Agent) session(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	q.size, q.linger = a.o.FrameBytes, a.o.Linger
+	q.size, q.linger, q.ask = a.o.FrameBytes, a.o.Linger, r.Ask
 	a.begin(q)
 	defer a.end(q)
 

@@ -34,6 +34,8 @@ type queue struct {
 	// room waits for more when transactions come fast: 0 never waits.
 	size   int
 	linger time.Duration
+	// ask is called now and then while a fence waits for a position; may be nil.
+	ask func()
 	// The last batch: how many transactions, and when it was taken.
 	last   int
 	lastAt time.Time
@@ -253,6 +255,10 @@ func (q *queue) fence(ctx context.Context, p change.Position, raise uint64) (uin
 	defer q.mu.Unlock()
 	q.fencing++
 	defer func() { q.fencing-- }()
+	if q.ask != nil && q.compare(q.processed, p) < 0 {
+		stop := q.keepAsking()
+		defer stop()
+	}
 	if err := q.wait(ctx, func() bool {
 		return q.compare(q.processed, p) >= 0 && (raise == 0 || !q.large)
 	}); err != nil {
@@ -268,4 +274,27 @@ func (q *queue) fence(ctx context.Context, p change.Position, raise uint64) (uin
 		}
 	}
 	return q.stamper.Seq(), nil
+}
+
+// askInterval is how long a fence waits before the database is asked how far its log
+// has been read, and then again: long enough not to ask when all is well.
+const askInterval = 20 * time.Millisecond
+
+// keepAsking asks every askInterval until the returned function is called. Both hold
+// q.mu.
+func (q *queue) keepAsking() (stop func()) {
+	stopped := false
+	var t *time.Timer
+	t = time.AfterFunc(askInterval, func() {
+		q.ask()
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		if !stopped {
+			t.Reset(askInterval)
+		}
+	})
+	return func() {
+		stopped = true
+		t.Stop()
+	}
 }

@@ -25,8 +25,8 @@ type Source interface {
 	Compare(a, b change.Position) int
 }
 
-// Reader yields the log in commit order. One goroutine calls Next; Release may be
-// called from another at the same time.
+// Reader yields the log in commit order. One goroutine calls Next; Release and
+// Ask may be called from others at the same time.
 type Reader interface {
 	// Next blocks for the next event. The event and what it points to stay valid
 	// and are the caller's; strings may share one backing buffer per transaction.
@@ -38,6 +38,11 @@ type Reader interface {
 	// never blocks for the network, and is never called with a position beyond what
 	// Next returned.
 	Release(p change.Position)
+
+	// Ask asks the database how far its log has been read: a Progress follows soon
+	// when nothing else does. Called now and then while a fence waits, since a server
+	// may sleep on a message that it was not woken for. Never blocks for the network.
+	Ask()
 
 	// Close ends the reading and gives the slot back.
 	Close(ctx context.Context) error

@@ -103,6 +103,9 @@ func (r *reader) take(rec *record) capture.Event {
 	return e
 }
 
+// Ask does nothing: the simulated log never sleeps.
+func (r *reader) Ask() {}
+
 func (r *reader) Release(p change.Position) {
 	r.source.db.mu.Lock()
 	defer r.source.db.mu.Unlock()

@@ -33,6 +33,7 @@ type feedback struct {
 	sent     lsn // released, as last told
 	received lsn
 	reply    bool // the server has asked
+	asking   bool // somebody waits for a keepalive
 	lastRead time.Time
 }
 
@@ -54,6 +55,17 @@ func (f *feedback) release(p lsn) {
 func (f *feedback) answer(p lsn) {
 	f.mu.Lock()
 	f.received, f.reply = max(f.received, p), true
+	f.mu.Unlock()
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// ask has the server asked for a sign of life at once.
+func (f *feedback) ask() {
+	f.mu.Lock()
+	f.asking = true
 	f.mu.Unlock()
 	select {
 	case f.wake <- struct{}{}:
@@ -84,12 +96,12 @@ func (f *feedback) run() {
 		}
 		now := time.Now()
 		f.mu.Lock()
-		released, received, reply := f.released, f.received, f.reply
+		released, received, reply, asking := f.released, f.received, f.reply, f.asking
 		news := released != f.sent
 		idle := now.Sub(f.lastRead) > readIdle
-		f.sent, f.reply = released, false
+		f.sent, f.reply, f.asking = released, false, false
 		f.mu.Unlock()
-		ping := !idle && now.Sub(lastPing) >= pingInterval
+		ping := asking || !idle && now.Sub(lastPing) >= pingInterval
 		var err error
 		switch {
 		case reply:
@@ -97,7 +109,7 @@ func (f *feedback) run() {
 			// confirmed, and as written alone when none is. Flushed 0 confirms nothing
 			// and lets it go.
 			if err = f.send(released, released, false); err == nil {
-				err = f.send(received, 0, false)
+				err = f.send(received, 0, ping)
 			}
 		case news || ping:
 			err = f.send(released, released, ping)

@@ -145,6 +145,11 @@ func (r *reader) Release(p change.Position) {
 	}
 }
 
+// Ask asks the server for a keepalive. Since version 16 a walsender that goes to sleep
+// can miss that log was flushed at that moment, and then sleeps on for up to 10 s; a
+// question wakes it.
+func (r *reader) Ask() { r.feedback.ask() }
+
 // Close tells the server the last release and waits a moment for it to give the
 // slot back.
 func (r *reader) Close(ctx context.Context) error {

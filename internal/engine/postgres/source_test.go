@@ -183,16 +183,37 @@ func TestAFenceMessageIsProgressAtOnce(t *testing.T) {
 			f.app.run(`INSERT INTO item SELECT coalesce(max(id), 0) + 1 FROM item`)
 			began := time.Now()
 			at := change.Position(f.app.text(emit))
+			asking := time.AfterFunc(100*time.Millisecond, l.Ask) // as capture does
 			for f.Compare(l.next().Position, at) < 0 {
 				if time.Since(began) > patience {
 					t.Fatal("the fence was not reached")
 				}
 			}
+			asking.Stop()
 			worst = max(worst, time.Since(began))
 		}
 		t.Logf("slowest of 50 fences: %s", worst)
 		if worst > 5*time.Second {
 			t.Errorf("a fence took %s", worst)
+		}
+	})
+}
+
+// A question is answered while the log is quiet: it ends a walsender's sleep.
+func TestAQuestionIsAnsweredAtOnce(t *testing.T) {
+	onEachVersion(t, func(t *testing.T, c *testcluster.Cluster) {
+		f := prepared(t, c, Options{}, `CREATE TABLE item (id int PRIMARY KEY)`)
+		l := f.open("")
+		l.until()
+		for range 20 {
+			began := time.Now()
+			l.Ask()
+			if ev := l.next(); ev.Kind != capture.Progress {
+				t.Fatalf("read %+v, want progress", ev)
+			}
+			if took := time.Since(began); took > pingInterval/2 {
+				t.Errorf("answered after %s", took)
+			}
 		}
 	})
 }
