@@ -39,8 +39,8 @@ type Reader interface {
 	// Next returned.
 	Release(p change.Position)
 
-	// Ask asks the database how far its log has been read: a Progress follows soon
-	// when nothing else does. Called now and then while a fence waits, since a server
+	// Ask asks the database how far its log has been read: if that is further than what
+	// Next returned, a Progress follows soon. Called now and then while a fence waits, since a server
 	// may sleep on a message that it was not woken for. Never blocks for the network.
 	Ask()
 

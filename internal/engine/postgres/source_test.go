@@ -199,25 +199,6 @@ func TestAFenceMessageIsProgressAtOnce(t *testing.T) {
 	})
 }
 
-// A question is answered while the log is quiet: it ends a walsender's sleep.
-func TestAQuestionIsAnsweredAtOnce(t *testing.T) {
-	onEachVersion(t, func(t *testing.T, c *testcluster.Cluster) {
-		f := prepared(t, c, Options{}, `CREATE TABLE item (id int PRIMARY KEY)`)
-		l := f.open("")
-		l.until()
-		for range 20 {
-			began := time.Now()
-			l.Ask()
-			if ev := l.next(); ev.Kind != capture.Progress {
-				t.Fatalf("read %+v, want progress", ev)
-			}
-			if took := time.Since(began); took > pingInterval/2 {
-				t.Errorf("answered after %s", took)
-			}
-		}
-	})
-}
-
 func TestASecondReaderStandsBy(t *testing.T) {
 	onEachVersion(t, func(t *testing.T, c *testcluster.Cluster) {
 		f := prepared(t, c, Options{})
