@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -28,6 +27,7 @@ type Link struct {
 	recheck []recheck
 	holds   holds
 	late    change.Position // of the last fence that timed out; "" when none did
+	lives   int             // counts how often a crash of the database took commits back
 }
 
 func newLink(a *Agent, from change.Site, source Log) *Link {
@@ -152,9 +152,9 @@ func (l *Link) session(ctx context.Context) error {
 // point is where the link stands: the checkpoint in the database, up to which the
 // window has been brought.
 func (l *Link) point(ctx context.Context) (Checkpoint, error) {
-	points, err := l.agent.target.Checkpoints(ctx)
+	points, err := l.checkpoints(ctx)
 	if err != nil {
-		return Checkpoint{}, fmt.Errorf("reading checkpoints: %w", err)
+		return Checkpoint{}, err
 	}
 	c := points[l.from]
 	c.Origin = l.from
@@ -320,12 +320,6 @@ func (l *Link) learn(ctx context.Context, c Checkpoint) error {
 	l.mu.Lock()
 	known := l.status.Applied
 	l.mu.Unlock()
-	if c.Seq < known.Seq { // a crash took commits back
-		l.agent.o.Window.Lost(l.from, c.Seq)
-		l.mu.Lock()
-		l.recheck = slices.DeleteFunc(l.recheck, func(r recheck) bool { return r.seq > c.Seq })
-		l.mu.Unlock()
-	}
 	if c.Seq > known.Seq {
 		var seen change.Seen
 		err := replay(ctx, l.source, c.Epoch, known.Seq, c.Seq, func(t *change.Transaction) {

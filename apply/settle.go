@@ -101,7 +101,7 @@ func (l *Link) refold(g *group) *group {
 
 // committed tells whether a group whose commit was cut off is in the database.
 func (l *Link) committed(ctx context.Context, g *group) (bool, error) {
-	points, err := l.agent.target.Checkpoints(ctx)
+	points, err := l.checkpoints(ctx)
 	if err != nil {
 		return false, err
 	}

@@ -345,12 +345,31 @@ func (w *Window) Forget(tx *Tx) {
 	w.forget(func(t *Tx) bool { return t.Origin == tx.Origin && t.Seq == tx.Seq })
 }
 
-// Lost takes back what origin's transactions after seq wrote: a crash of the database
-// undid them, and they come again. (Under last_write_wins they may stay: what is
-// decided against them holds once they are there again.)
-func (w *Window) Lost(origin change.Site, seq uint64) {
+// KeyWrite is a write with its key.
+type KeyWrite struct {
+	Key   Key
+	Write *Write
+}
+
+// LatestAfter lists the keys under last_write_wins whose latest write of origin came
+// after seq.
+func (w *Window) LatestAfter(origin change.Site, seq uint64) map[Key]bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	return w.latest.after(origin, seq)
+}
+
+// Lost takes back what origin's transactions after seq wrote: a crash of the database
+// undid them, and they come again. earlier are the writes up to seq, in order, of the
+// keys that LatestAfter lists: for those the window had kept nothing but the latest.
+func (w *Window) Lost(origin change.Site, seq uint64, earlier []KeyWrite) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.version++
+	w.latest.lose(origin, seq)
+	for _, e := range earlier {
+		w.latest.put(e.Key, e.Write)
+	}
 	w.forget(func(t *Tx) bool { return t.Origin == origin && t.Seq > seq })
 }
 

@@ -1,6 +1,10 @@
 package conflict
 
-import "github.com/concord-db/concord/internal/change"
+import (
+	"slices"
+
+	"github.com/concord-db/concord/internal/change"
+)
 
 // latestSet holds, for tables under last_write_wins, per key and origin the latest
 // write's identity: no images. An origin's versions grow with its seq, so the
@@ -137,5 +141,29 @@ func (s *latestSet) drop(k Key, origin change.Site, limit uint64) {
 			}
 			return
 		}
+	}
+}
+
+// after lists the keys whose write of origin came after seq.
+func (s *latestSet) after(origin change.Site, seq uint64) map[Key]bool {
+	keys := map[Key]bool{}
+	if q := s.queue[origin]; q != nil {
+		for _, e := range q.entries[q.head:] {
+			if e.seq > seq {
+				keys[e.key] = true
+			}
+		}
+	}
+	return keys
+}
+
+// lose drops all writes of origin after seq.
+func (s *latestSet) lose(origin change.Site, seq uint64) {
+	for k := range s.after(origin, seq) {
+		s.drop(k, origin, ^uint64(0))
+	}
+	if q := s.queue[origin]; q != nil {
+		q.entries = slices.DeleteFunc(q.entries[q.head:], func(e expiryEntry) bool { return e.seq > seq })
+		q.head = 0
 	}
 }

@@ -1,0 +1,148 @@
+package simulation
+
+import (
+	"testing"
+
+	"github.com/concord-db/concord/internal/change"
+)
+
+// scene is a world in which only happens what a test says.
+type scene struct {
+	*World
+	t *testing.T
+}
+
+func newScene(t *testing.T, sites int) *scene {
+	t.Helper()
+	w := newWorld(t.Context(), Options{Seed: 1, Sites: sites, NoFaults: true})
+	w.calm = true
+	w.groupRows = 100
+	for _, s := range w.sites {
+		s.db.partRows, s.skew = 0, 0
+	}
+	return &scene{w, t}
+}
+
+// commits lets an application of site i insert rows, and publishes them.
+func (sc *scene) commits(i int, do func(*session) error) {
+	sc.t.Helper()
+	s := sc.sites[i]
+	s.db.mu.Lock()
+	tx := s.db.session()
+	err := do(tx)
+	s.db.mu.Unlock()
+	sc.now = sc.now.Add(1000)
+	if err != nil || !s.app.commit(tx, s.clock(), false) {
+		sc.t.Fatalf("the application at %s could not commit: %v", s.name, err)
+	}
+	sc.captures(i)
+}
+
+// captures lets capture at site i read and publish everything.
+func (sc *scene) captures(i int) {
+	sc.t.Helper()
+	s := sc.sites[i]
+	sc.survive(s, func() error {
+		if err := s.session(); err != nil {
+			return err
+		}
+		if _, err := s.read(1000); err != nil {
+			return err
+		}
+		for more := true; more; {
+			var err error
+			if more, err = s.publish(s.agents.ctx(), true, true); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	sc.well()
+}
+
+// applies lets site i apply everything that site from has published.
+func (sc *scene) applies(i, from int) {
+	sc.t.Helper()
+	s, p := sc.sites[i], sc.sites[from]
+	s.copies[p.name].copyFrom(p.own, 1000)
+	sc.survive(s, func() error {
+		_, err := s.applyStep(p.name, 1000)
+		return err
+	})
+	sc.well()
+}
+
+func (sc *scene) well() {
+	sc.t.Helper()
+	if len(sc.failures) > 0 {
+		sc.t.Fatal(sc.failures)
+	}
+}
+
+func row(key, a string) []change.Value {
+	return []change.Value{change.TextValue(key), change.TextValue(a), change.TextValue(a)}
+}
+
+// A crash of the database takes back what a link had applied but the log had not
+// flushed. The window must not go on holding it against what other links apply before
+// it has come again: the two would meet twice.
+func TestAConflictIsRecordedOnceWhenACrashTakesBackOneOfTheTwoWrites(t *testing.T) {
+	for name, set := range map[string]struct {
+		table *change.Table
+		parts int
+	}{
+		"last_write_wins":            {plainTable, 0},
+		"in a large transaction":     {plainTable, 1},
+		"a policy with images":       {policyTable, 0},
+		"images, large transactions": {policyTable, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sc := newScene(t, 3)
+			sc.sites[1].db.partRows = set.parts
+			sc.commits(0, func(s *session) error { return s.insert(set.table, row("k", "of s0")) })
+			sc.commits(1, func(s *session) error {
+				if err := s.insert(set.table, row("other", "of s1")); err != nil {
+					return err
+				}
+				return s.insert(set.table, row("k", "of s1"))
+			})
+			sc.applies(2, 1)
+			sc.sites[2].crashDatabase()
+			if got := sc.sites[2].db.points["s1"].Seq; got != 0 {
+				t.Fatalf("the crash took nothing back: the checkpoint is at %d", got)
+			}
+			sc.applies(2, 0)
+			sc.applies(2, 1)
+			if n := len(sc.sites[2].db.conflicts); n != 1 {
+				t.Errorf("the conflict was recorded %d times", n)
+			}
+			sc.rest()
+			sc.judge()
+			sc.well()
+		})
+	}
+}
+
+// What the window held of an origin before it is taken back with what came after on
+// the same key must be there again: a write that knew neither has met the first.
+func TestAWriteStillMeetsWhatWasBeforeTheOneThatACrashTookBack(t *testing.T) {
+	for name, table := range map[string]*change.Table{"last_write_wins": plainTable, "a policy with images": policyTable} {
+		t.Run(name, func(t *testing.T) {
+			sc := newScene(t, 3)
+			sc.commits(0, func(s *session) error { return s.insert(table, row("k", "of s0")) })
+			sc.commits(1, func(s *session) error { return s.insert(table, row("k", "first")) })
+			sc.applies(2, 1)
+			sc.sites[2].db.Flush()
+			sc.commits(1, func(s *session) error { return s.update(table, row("k", "first"), row("k", "second")) })
+			sc.applies(2, 1)
+			sc.sites[2].crashDatabase()
+			sc.applies(2, 0)
+			if got := sc.sites[2].db.rows[rowID{table.QualifiedName(), "k"}]; got == nil || got[1].Text != "first" && table == plainTable {
+				t.Errorf("the row is %s: the later write of s1, which is in the database, did not win", imageText(got))
+			}
+			sc.rest()
+			sc.judge()
+			sc.well()
+		})
+	}
+}
