@@ -49,15 +49,26 @@ type Site struct {
 	log  *slog.Logger
 	db   engine.Engine
 
-	mu       sync.Mutex
-	starting string // what start-up waits for; "" when the agents run
-	since    time.Time
-	capture  *capture.Agent
-	apply    *apply.Agent
-	window   *conflict.Window
-	relays   map[change.Site]*stream.Relay
-	clocks   map[change.Site]Clock
-	own      *stream.Log
+	// bound opens what one process of a site may do at a time and what needs no
+	// database: relays, the clock.
+	bound *gate
+
+	mu      sync.Mutex
+	leading bool // this process has its parts
+	state   state
+	reason  string
+	capture *capture.Agent
+	apply   *apply.Agent
+	window  *conflict.Window
+	relays  map[change.Site]*stream.Relay
+	clocks  map[change.Site]Clock
+	logs    logs
+}
+
+// logs are the streams of the site's own bus; none before it is reached.
+type logs struct {
+	own    *stream.Log
+	copies map[change.Site]*stream.Log // of the peers' streams
 }
 
 // Clock is what is known of a peer's clock.
@@ -86,7 +97,7 @@ func New(cfg *config.Config, name change.Site, o Options) (*Site, error) {
 	}
 	return &Site{
 		cfg: cfg, self: self, role: o.Role, log: o.Logger, db: db,
-		starting: "the bus", since: time.Now(),
+		state: starting, reason: "waiting for the bus", bound: newGate(),
 		relays: map[change.Site]*stream.Relay{}, clocks: map[change.Site]Clock{},
 	}, nil
 }
@@ -114,9 +125,6 @@ func Engine(cfg *config.Config, name change.Site, log *slog.Logger) (engine.Engi
 	})
 }
 
-// Policy translates a rule's policy.
-func Policy(p config.Policy) (conflict.Policy, error) { return conflict.ParsePolicy(p.String()) }
-
 // Run runs the agents until ctx ends, and then returns nil.
 func (s *Site) Run(ctx context.Context) error {
 	defer func() {
@@ -133,237 +141,34 @@ func (s *Site) Run(ctx context.Context) error {
 	}
 	defer stop()
 
-	g, ctx := errgroup.WithContext(ctx)
-	logs := map[change.Site]apply.Log{}
-	copies := map[change.Site]*stream.Log{}
+	streams := logs{
+		own:    stream.NewLog(bus, s.cfg.Cluster, s.self.Name, s.self.Name),
+		copies: map[change.Site]*stream.Log{},
+	}
 	for _, p := range s.cfg.Peers(s.self.Name) {
-		copies[p] = stream.NewLog(bus, s.cfg.Cluster, s.self.Name, p)
-		logs[p] = copies[p]
+		streams.copies[p] = stream.NewLog(bus, s.cfg.Cluster, s.self.Name, p)
+	}
+	s.mu.Lock()
+	s.logs = streams
+	s.mu.Unlock()
+
+	g, ctx := errgroup.WithContext(ctx)
+	for _, p := range s.cfg.Peers(s.self.Name) {
 		if s.role != Apply {
-			r := s.newRelay(bus, p)
-			g.Go(func() error { return r.Run(ctx) })
+			g.Go(func() error { return s.relay(ctx, bus, p) })
 		}
 		g.Go(func() error { return s.watchClock(ctx, p) })
 	}
-	own := stream.NewLog(bus, s.cfg.Cluster, s.self.Name, s.self.Name)
-	s.mu.Lock()
-	s.own = own
-	s.mu.Unlock()
 	if s.role != Apply {
-		g.Go(func() error { return stream.ServeClock(ctx, bus, s.cfg.Cluster, s.self.Name) })
+		g.Go(func() error {
+			return s.bound.while(ctx, func(ctx context.Context) error {
+				return stream.ServeClock(ctx, bus, s.cfg.Cluster, s.self.Name)
+			})
+		})
 	}
-	g.Go(func() error { return s.runAgents(ctx, bus, own, logs, copies) })
+	g.Go(func() error { return s.lead(ctx, bus, streams) })
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return nil
-}
-
-// openBus starts the embedded bus, or connects to the operator's. Only what the
-// configuration gets wrong, or another agent that has the directory, is an error.
-func (s *Site) openBus(ctx context.Context) (*stream.Bus, func(), error) {
-	if !s.self.Bus.Embedded() || s.role == Apply {
-		b, err := retry(ctx, s, "the bus", func() (*stream.Bus, error) { return s.dial(ctx, s.self, "concord "+string(s.role)) })
-		if err != nil {
-			return nil, nil, err
-		}
-		return b, b.Close, nil
-	}
-	server := stream.NewServer("concord-"+string(s.self.Name), s.self.Bus.Address(), s.self.Data, stream.ServerOptions{Logger: s.log})
-	if err := server.Start(ctx); err != nil {
-		return nil, nil, fmt.Errorf("starting the bus: %w", err)
-	}
-	b, err := server.Connect(ctx, "concord")
-	if err != nil {
-		server.Close()
-		return nil, nil, fmt.Errorf("connecting to the embedded bus: %w", err)
-	}
-	return b, func() { b.Close(); server.Close() }, nil
-}
-
-// dial connects to the bus of a site: this one's or a peer's.
-func (s *Site) dial(ctx context.Context, to config.Site, name string) (*stream.Bus, error) {
-	if to.Bus.Embedded() {
-		return stream.Connect(ctx, stream.Dial{URL: to.Bus.Address(), Name: name, Lasting: to.Name == s.self.Name})
-	}
-	d := stream.Dial{
-		URL: to.Bus.URL(), Name: name, Credentials: to.Bus.Credentials, NkeySeed: to.Bus.NkeySeed,
-		CA: to.Bus.CA, Certificate: to.Bus.Certificate, Key: to.Bus.Key,
-	}
-	if to.Name != s.self.Name {
-		return stream.Connect(ctx, d)
-	}
-	return stream.ConnectExternal(ctx, d, stream.External{Replicas: to.Bus.Replicas, SyncAlways: to.Bus.SyncAlways, SyncInterval: to.Bus.SyncInterval, Logger: s.log})
-}
-
-func (s *Site) newRelay(bus *stream.Bus, peer change.Site) *stream.Relay {
-	r := stream.NewRelay(bus, s.cfg.Cluster, s.self.Name, peer, func(ctx context.Context) (*stream.Bus, error) {
-		to, _ := s.cfg.Site(peer)
-		return s.dial(ctx, to, "concord relay at "+string(s.self.Name))
-	}, stream.RelayOptions{MaxBytes: s.cfg.Defaults.StreamMaxBytes, Logger: s.log})
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.relays[peer] = r
-	return r
-}
-
-// runAgents starts capture and apply once the database answers.
-func (s *Site) runAgents(ctx context.Context, bus *stream.Bus, own *stream.Log, logs map[change.Site]apply.Log, copies map[change.Site]*stream.Log) error {
-	epoch, err := retry(ctx, s, "the database", func() (uint32, error) { return s.db.Epoch(ctx) })
-	if err != nil {
-		return err
-	}
-	policies, err := s.policies()
-	if err != nil {
-		return err
-	}
-	window := conflict.NewWindow(conflict.WindowOptions{Self: s.self.Name, Peers: s.cfg.Peers(s.self.Name), Policy: policies})
-	publisher := stream.NewPublisher(bus, s.cfg.Cluster, s.self.Name, stream.PublisherOptions{MaxBytes: s.cfg.Defaults.StreamMaxBytes})
-	if s.role != Apply {
-		// The stream must be there before its log is read.
-		if _, err := retry(ctx, s, "the own stream", func() (change.Tail, error) { return publisher.Tail(ctx) }); err != nil {
-			return err
-		}
-	}
-	co := capture.Options{
-		Cluster: s.cfg.Cluster, Site: s.self.Name, Epoch: epoch, Beater: s.db,
-		ReleaseDelay: bus.SyncDelay(), MaxDrift: s.cfg.Defaults.MaxClockDrift, Others: s.others, Size: stream.TransactionSize, Logger: s.log,
-	}
-	g, ctx := errgroup.WithContext(ctx)
-	var fence apply.Fence
-	var agent *apply.Agent
-	options := s.applyOptions(window, own, logs, policies)
-	switch s.role {
-	case Capture:
-		c := capture.New(s.db, publisher, co)
-		s.set(c, nil, nil)
-		g.Go(func() error { return stream.ServeFence(ctx, bus, s.cfg.Cluster, s.self.Name, c) })
-		g.Go(func() error { return c.Run(ctx) })
-		return g.Wait()
-	case Apply:
-		options.FeedWindow = true
-		fence = stream.NewFenceClient(bus, s.cfg.Cluster, s.self.Name, window.AwaitLocal)
-		agent = apply.New(s.db, fence, options)
-		s.set(nil, agent, window)
-	default:
-		co.Window = window
-		co.Feed = func(ctx context.Context, seq uint64) error { return agent.FeedOwn(ctx, seq) }
-		c := capture.New(s.db, publisher, co)
-		fence = c
-		agent = apply.New(s.db, fence, options)
-		s.set(c, agent, window)
-		if _, err := retry(ctx, s, "what has been applied", func() (bool, error) { return true, agent.Rebuild(ctx) }); err != nil {
-			return err
-		}
-		g.Go(func() error { return stream.ServeFence(ctx, bus, s.cfg.Cluster, s.self.Name, c) })
-		g.Go(func() error { return c.Run(ctx) })
-	}
-	s.waitFor("", nil)
-	g.Go(func() error { return agent.Run(ctx) })
-	g.Go(func() error { return s.trim(ctx, own, copies) })
-	g.Go(func() error { return s.prune(ctx) })
-	return g.Wait()
-}
-
-func (s *Site) set(c *capture.Agent, a *apply.Agent, w *conflict.Window) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.capture, s.apply, s.window = c, a, w
-}
-
-// policies looks up the policy of a table by its rule.
-func (s *Site) policies() (func(*change.Table) conflict.Policy, error) {
-	byRule := map[int]conflict.Policy{}
-	for _, r := range s.cfg.Rules {
-		if r.Excluded {
-			continue
-		}
-		p, err := Policy(r.Policy)
-		if err != nil {
-			return nil, err
-		}
-		byRule[r.Index] = p
-	}
-	return byShape(func(t *change.Table) conflict.Policy {
-		if r, ok := s.cfg.Rule(t.QualifiedName()); ok {
-			return byRule[r.Index]
-		}
-		return conflict.Policy{}
-	}), nil
-}
-
-// byShape remembers f by shape: shapes are few and shared, and rules do not change
-// while the process lives.
-func byShape[T any](f func(*change.Table) T) func(*change.Table) T {
-	var cache sync.Map
-	return func(t *change.Table) T {
-		if v, ok := cache.Load(t); ok {
-			return v.(T)
-		}
-		v := f(t)
-		cache.Store(t, v)
-		return v
-	}
-}
-
-// byPeer remembers a rule by peer and shape.
-func byPeer(peers []change.Site, f func(*change.Table, change.Site) bool) func(*change.Table, change.Site) bool {
-	of := map[change.Site]func(*change.Table) bool{}
-	for _, p := range peers {
-		of[p] = byShape(func(t *change.Table) bool { return f(t, p) })
-	}
-	return func(t *change.Table, from change.Site) bool { return of[from](t) }
-}
-
-func (s *Site) applyOptions(w *conflict.Window, own *stream.Log, logs map[change.Site]apply.Log, policies func(*change.Table) conflict.Policy) apply.Options {
-	peers := s.cfg.Peers(s.self.Name)
-	return apply.Options{
-		Site: s.self.Name, Window: w, Own: own, Logs: logs, Policy: policies,
-		Accepts: byPeer(peers, func(t *change.Table, from change.Site) bool { return s.cfg.Replicated(t.QualifiedName(), from) }),
-		OneWay: byPeer(peers, func(t *change.Table, from change.Site) bool {
-			r, ok := s.cfg.Rule(t.QualifiedName())
-			return ok && r.From == from
-		}),
-		Stop:         s.cfg.Defaults.OnError == config.Stop,
-		FenceTimeout: s.cfg.Defaults.FenceTimeout,
-		MaxDrift:     s.cfg.Defaults.MaxClockDrift,
-		Logger:       s.log,
-	}
-}
-
-// retry calls f until it succeeds or ctx ends, and shows what is waited for.
-func retry[T any](ctx context.Context, s *Site, what string, f func() (T, error)) (T, error) {
-	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		v, err := f()
-		if err == nil || ctx.Err() != nil {
-			return v, ctx.Err()
-		}
-		s.waitFor(what, err)
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-		}
-	}
-}
-
-// waitFor shows what start-up waits for and why.
-func (s *Site) waitFor(what string, err error) {
-	text := ""
-	if what != "" {
-		text = "waiting for " + what
-		if err != nil {
-			text += ": " + err.Error()
-		}
-	}
-	s.mu.Lock()
-	changed := s.starting != text
-	if changed {
-		s.starting, s.since = text, time.Now()
-	}
-	s.mu.Unlock()
-	if changed && text != "" {
-		s.log.Warn("starting", "state", text)
-	} else if changed {
-		s.log.Info("agents run", "site", string(s.self.Name), "role", string(s.role))
-	}
 }

@@ -3,11 +3,12 @@ package site
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strings"
+	"maps"
 	"time"
 
 	"github.com/concord-db/concord/apply"
+	"github.com/concord-db/concord/capture"
+	"github.com/concord-db/concord/conflict"
 	"github.com/concord-db/concord/internal/change"
 	"github.com/concord-db/concord/internal/httpapi"
 	"github.com/concord-db/concord/stream"
@@ -23,35 +24,35 @@ type View struct {
 // Alive reports whether the process works; it does not depend on databases or peers.
 func (v *View) Alive() bool { return true }
 
+// snapshot is what a Site holds at one moment.
+type snapshot struct {
+	state   state
+	reason  string
+	capture *capture.Agent
+	apply   *apply.Agent
+	window  *conflict.Window
+	relays  map[change.Site]*stream.Relay
+	clocks  map[change.Site]Clock
+	logs    logs
+}
+
+func (s *Site) snapshot() snapshot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return snapshot{
+		state: s.state, reason: s.reason, capture: s.capture, apply: s.apply, window: s.window,
+		relays: maps.Clone(s.relays), clocks: maps.Clone(s.clocks), logs: s.logs,
+	}
+}
+
 // Status takes a snapshot; the database is asked, briefly, for what it holds.
 func (v *View) Status(ctx context.Context) httpapi.Status {
 	s := v.Site
-	s.mu.Lock()
-	starting, capture, agent, window, own := s.starting, s.capture, s.apply, s.window, s.own
-	relays := map[change.Site]*stream.Relay{}
-	for k, r := range s.relays {
-		relays[k] = r
-	}
-	clocks := map[change.Site]Clock{}
-	for k, c := range s.clocks {
-		clocks[k] = c
-	}
-	s.mu.Unlock()
-
+	now := s.snapshot()
 	out := httpapi.Status{
 		Site: string(s.self.Name), Cluster: s.cfg.Cluster, Version: v.Version, Role: string(s.role),
-		State: "running", UpSeconds: time.Since(v.Started).Seconds(), Conflicts: -1, Parked: -1,
-		Capture: httpapi.Capture{State: "starting", RetainedBytes: -1},
-	}
-	if starting != "" {
-		out.State, out.Reason = "starting", starting
-	}
-	if capture != nil {
-		c := capture.Status()
-		out.Capture = httpapi.Capture{
-			State: string(c.State), Reason: c.Reason, Since: c.Since, Seq: c.Seq, Position: string(c.Position),
-			Transactions: c.Transactions, Rows: c.Rows, Bytes: c.Bytes, Frames: c.Frames, Replicated: c.Replicated, RetainedBytes: -1,
-		}
+		State: string(now.state), Reason: now.reason, UpSeconds: time.Since(v.Started).Seconds(), Conflicts: -1, Parked: -1,
+		Capture: s.captureStatus(now),
 	}
 	asking, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
@@ -62,78 +63,35 @@ func (v *View) Status(ctx context.Context) httpapi.Status {
 		out.Conflicts, out.Parked = conflicts, parked
 	}
 	out.Blockers, _ = s.db.Blockers(asking) // a database that is down has none
-	if own != nil {
-		if st, err := own.Status(asking); err == nil {
+	if now.logs.own != nil {
+		if st, err := now.logs.own.Status(asking); err == nil {
 			out.Capture.StreamBytes = st.Bytes
 		}
 	}
-	if window != nil {
-		out.Window.Keys, out.Window.Writes = window.Size()
+	if now.window != nil {
+		out.Window.Keys, out.Window.Writes = now.window.Size()
 	}
-	for _, p := range s.cfg.Peers(s.self.Name) {
-		l := httpapi.Link{From: string(p), State: "connecting", Since: v.Started, LagSeconds: time.Since(v.Started).Seconds()}
-		if agent != nil {
-			fill(&l, agent.Link(p), clocks[p])
-		}
-		if r := relays[p]; r != nil {
-			fillRelay(&l, r.Status())
-		}
-		out.Links = append(out.Links, l)
-	}
+	out.Links = v.links(asking, now)
 	out.Next = next(&out)
 	return out
 }
 
-func fill(l *httpapi.Link, link *apply.Link, clock Clock) {
-	s := link.Status()
-	l.State, l.Reason, l.Since = string(s.State), s.Reason, s.Since
-	l.AppliedSeq, l.StoredSeq, l.OriginSeq = s.Applied.Seq, s.Stored, s.Stored
-	l.Transactions = behind(l)
-	l.ClockOffset, l.RTT, l.FenceSeconds = clock.Offset.Seconds(), clock.RTT.Seconds(), s.FenceSeconds
-	l.Received, l.Applied, l.KeptLocal, l.Merged, l.Parked = s.Received, s.AppliedRows, s.KeptLocal, s.Merged, s.Parked
-	l.AppliedTxs, l.Groups, l.Retries, l.ExactGroups = s.Transactions, s.Groups, s.Retries, s.Exact
-	now := time.Now()
+// captureStatus is what the capture agent says, or why there is none here.
+func (s *Site) captureStatus(now snapshot) httpapi.Capture {
+	out := httpapi.Capture{State: string(capture.Starting), RetainedBytes: -1}
 	switch {
-	case !s.LastBeat.IsZero():
-		l.LagSeconds = httpapi.Lag(now, s.LastBeat, s.LastBeatApplied, clock.Offset)
-	case s.Applied.HLC > 0: // since a restart: by the clock of the origin's database
-		t := change.HLCTime(s.Applied.HLC)
-		l.LagSeconds = httpapi.Lag(now, t, t, clock.Offset)
-	}
-	for key, n := range s.Conflicts {
-		table, kind, _ := strings.Cut(key, "\x00")
-		l.Conflicts = append(l.Conflicts, httpapi.ConflictCount{Table: table, Kind: kind, Count: n})
-	}
-	slices.SortFunc(l.Conflicts, func(a, b httpapi.ConflictCount) int {
-		return strings.Compare(a.Table+" "+a.Kind, b.Table+" "+b.Kind)
-	})
-	for _, h := range link.Holds() {
-		l.Held = append(l.Held, httpapi.Held{Table: h.Table, Since: h.Since, Message: h.Message})
-	}
-}
-
-// behind is how many transactions are known to be published there and not applied here.
-func behind(l *httpapi.Link) uint64 {
-	if l.OriginSeq <= l.AppliedSeq {
-		return 0
-	}
-	return l.OriginSeq - l.AppliedSeq
-}
-
-// fillRelay adds what the relay knows. A relay in trouble is what a person must see,
-// unless apply has a worse one.
-func fillRelay(l *httpapi.Link, r stream.RelayStatus) {
-	l.StoredSeq = max(l.StoredSeq, r.StoredSeq)
-	l.OriginSeq = max(r.OriginSeq, l.StoredSeq)
-	l.Transactions = behind(l)
-	l.Bytes = r.PendingBytes
-	switch r.State {
-	case stream.RelayStreaming, stream.RelayRewound:
-	default:
-		if l.State == "streaming" || l.State == "catching_up" || l.State == "connecting" {
-			l.State, l.Reason, l.Since = string(r.State), r.Reason, r.Since
+	case now.capture != nil:
+		c := now.capture.Status()
+		out = httpapi.Capture{
+			State: string(c.State), Reason: c.Reason, Since: c.Since, Seq: c.Seq, Position: string(c.Position),
+			Transactions: c.Transactions, Rows: c.Rows, Bytes: c.Bytes, Frames: c.Frames, Replicated: c.Replicated, RetainedBytes: -1,
 		}
+	case s.role == Apply:
+		out.State = "elsewhere"
+	case now.state == standby:
+		out.State = string(capture.Standby)
 	}
+	return out
 }
 
 // idle is what next says when no one needs to do anything.
@@ -146,7 +104,12 @@ func next(s *httpapi.Status) string {
 		return idle
 	case s.State != "running":
 		return s.Reason
-	case s.Capture.State == "stopped" || s.Capture.State == "stream_full":
+	}
+	switch s.Capture.State {
+	case "streaming", "elsewhere":
+	case "starting":
+		return "capture is starting"
+	default:
 		return "capture: " + s.Capture.Reason
 	}
 	for _, l := range s.Links {

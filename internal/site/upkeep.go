@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/concord-db/concord/apply"
 	"github.com/concord-db/concord/internal/change"
 	"github.com/concord-db/concord/stream"
 )
@@ -20,19 +21,19 @@ const (
 )
 
 // trim drops from the streams what neither apply nor the window needs.
-func (s *Site) trim(ctx context.Context, own *stream.Log, copies map[change.Site]*stream.Log) error {
+func (s *Site) trim(ctx context.Context, agent *apply.Agent, streams logs) error {
 	type bounds struct {
 		at time.Time
 		of map[change.Site]uint64
 	}
 	var waiting []bounds
 	for sleep(ctx, trimEvery) {
-		waiting = append(waiting, bounds{time.Now(), s.apply.TrimBounds()})
+		waiting = append(waiting, bounds{time.Now(), agent.TrimBounds()})
 		for len(waiting) > 0 && time.Since(waiting[0].at) >= trimDelay {
 			for origin, seq := range waiting[0].of {
-				log := copies[origin]
+				log := streams.copies[origin]
 				if origin == s.self.Name {
-					log = own
+					log = streams.own
 				}
 				if log == nil || seq == 0 {
 					continue
