@@ -274,7 +274,7 @@ func (l *Link) replayOnce(ctx context.Context, c Checkpoint, h *Hold, txs []chan
 		if t.g.exact && w < orderedWay {
 			w = orderedWay
 		}
-		release, err := l.agent.keys.reserve(ctx, t.g)
+		release, err := l.reserve(ctx, t.g)
 		if err != nil {
 			return err
 		}

@@ -19,7 +19,7 @@ const partTimeout = 10 * time.Second
 // what its fence has shown stays true until the commit. Nothing of it is kept in
 // memory but, with three and more sites, its keys in the window.
 func (l *Link) large(ctx context.Context, parts <-chan change.Transaction, previous uint64) error {
-	release, err := l.agent.keys.reserve(ctx, &group{exact: true})
+	release, err := l.reserve(ctx, &group{exact: true})
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (l *Link) oneLarge(ctx context.Context, first *change.Transaction, parts <-
 	if err := l.agent.o.Hook("commit"); err != nil {
 		return nil, err
 	}
-	if err := tx.Commit(ctx); err != nil {
+	if err := l.commit(ctx, tx); err != nil {
 		return nil, err
 	}
 	saved()

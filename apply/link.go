@@ -28,6 +28,10 @@ type Link struct {
 	holds   holds
 	late    change.Position // of the last fence that timed out; "" when none did
 	lives   int             // counts how often a crash of the database took commits back
+	doubt   bool            // it is not known whether the last commit succeeded
+	kept    []func()        // reservations to be given back when it is
+
+	stepping bool // driven by Step on one goroutine
 }
 
 func newLink(a *Agent, from change.Site, source Log) *Link {
@@ -334,6 +338,7 @@ func (l *Link) learn(ctx context.Context, c Checkpoint) error {
 	l.mu.Lock()
 	l.status.Applied = c
 	l.mu.Unlock()
+	l.certain()
 	return nil
 }
 
@@ -390,7 +395,7 @@ func (l *Link) dispatch(ctx context.Context, works <-chan *work, c Checkpoint) e
 			return errAgain
 		}
 		grp := newGroup(w.txs, l.accepts)
-		release, err := l.agent.keys.reserve(gctx, grp)
+		release, err := l.reserve(gctx, grp)
 		if err != nil {
 			return errors.Join(g.Wait(), err)
 		}

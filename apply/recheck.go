@@ -204,7 +204,7 @@ func (l *Link) hasRechecks() bool {
 func (l *Link) settleKeys(ctx context.Context, c Checkpoint, works []*keyWork) error {
 	for _, k := range works {
 		g := &group{keys: []*keyWork{k}, byKey: map[conflict.Key]*keyWork{k.key: k}}
-		release, err := l.agent.keys.reserve(ctx, g)
+		release, err := l.reserve(ctx, g)
 		if err != nil {
 			return err
 		}

@@ -163,7 +163,7 @@ func (l *Link) attempt(ctx context.Context, g *group, previous uint64, before <-
 	if err := l.agent.o.Hook("commit"); err != nil {
 		return err
 	}
-	if err := tx.Commit(ctx); err != nil {
+	if err := l.commit(ctx, tx); err != nil {
 		return err
 	}
 	saved()

@@ -14,8 +14,9 @@ var ErrBusy = errors.New("busy")
 // Resume does what begins a session of the link: it reads the checkpoint, brings
 // the window up to it and settles what an interruption left open. With Step it
 // drives a link on the caller's goroutine, for simulations that must replay
-// exactly; neither may be used beside Run.
+// exactly; neither may be used beside Run. It reports ErrBusy as Step does.
 func (l *Link) Resume(ctx context.Context) (Checkpoint, error) {
+	l.stepping = true
 	c, err := l.point(ctx)
 	if err != nil {
 		return c, err
@@ -25,8 +26,8 @@ func (l *Link) Resume(ctx context.Context) (Checkpoint, error) {
 
 // Step settles transactions of the link's origin, in order: those at or before the
 // checkpoint are passed over; a large one must come with all its parts. Nothing
-// waits for another link: ErrBusy when it would have to. After any error the link
-// must Resume.
+// waits for another link: ErrBusy when it would have to. After any other error the
+// link must Resume.
 func (l *Link) Step(ctx context.Context, txs []change.Transaction) error {
 	c := l.Status().Applied
 	if err := l.settleRechecks(ctx, c); err != nil {
@@ -88,8 +89,7 @@ func (l *Link) steps(ctx context.Context, queue []*work) error {
 	for _, w := range queue {
 		err := l.step(ctx, w)
 		if errors.Is(err, errAgain) {
-			_, err = l.Resume(ctx)
-			return err
+			return fmt.Errorf("%w: %w", ErrTransient, err)
 		}
 		if err != nil {
 			return err
@@ -104,9 +104,9 @@ func (l *Link) step(ctx context.Context, w *work) error {
 	if w.parts == nil {
 		g = newGroup(w.txs, l.accepts)
 	}
-	release, ok := l.agent.keys.tryReserve(g)
-	if !ok {
-		return ErrBusy
+	release, err := l.reserve(ctx, g)
+	if err != nil {
+		return err
 	}
 	defer release()
 	if w.parts != nil {

@@ -68,15 +68,21 @@ func (s *site) publishFault() (before, after error) {
 
 // answer loses a commit or the answer to it now and then.
 func (s *site) answer() (before, after error) {
+	if s.loseAnswer {
+		s.loseAnswer = false
+		return nil, errAnswer
+	}
 	if !s.w.chance(60) {
 		return nil, nil
 	}
-	err := fmt.Errorf("%w: the connection broke at commit", apply.ErrTransient)
 	if s.w.rng.IntN(2) == 0 {
-		return err, nil
+		return errAnswer, nil
 	}
-	return nil, err
+	return nil, errAnswer
 }
+
+// errAnswer: whether a commit succeeded is not known.
+var errAnswer = fmt.Errorf("%w: the connection broke at commit", apply.ErrTransient)
 
 // around is called at every point of the path of a group to its commit: the world
 // goes on there, and things break there.

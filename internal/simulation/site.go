@@ -32,6 +32,8 @@ type site struct {
 	pauses int   // of the step under way
 	busy   int   // calls of the step under way
 	budget int   // how much may still come between its calls
+
+	loseAnswer bool // to the next commit of apply
 }
 
 // agents is one life of a site's agents.

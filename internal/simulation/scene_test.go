@@ -23,7 +23,7 @@ func newScene(t *testing.T, sites int) *scene {
 	return &scene{w, t}
 }
 
-// commits lets an application of site i insert rows, and publishes them.
+// commits lets an application of site i do something, and publishes it.
 func (sc *scene) commits(i int, do func(*session) error) {
 	sc.t.Helper()
 	s := sc.sites[i]
@@ -140,6 +140,38 @@ func TestAWriteStillMeetsWhatWasBeforeTheOneThatACrashTookBack(t *testing.T) {
 			if got := sc.sites[2].db.rows[rowID{table.QualifiedName(), "k"}]; got == nil || got[1].Text != "first" && table == plainTable {
 				t.Errorf("the row is %s: the later write of s1, which is in the database, did not win", imageText(got))
 			}
+			sc.rest()
+			sc.judge()
+			sc.well()
+		})
+	}
+}
+
+// Whether a commit succeeded may not be known for a while. Until it is, nobody may
+// decide on the keys of the transaction: the window does not hold its writes.
+func TestNoWriteIsDecidedAgainstATransactionWhoseCommitIsInDoubt(t *testing.T) {
+	for name, set := range map[string]struct {
+		table *change.Table
+		parts int
+	}{
+		"a group":                    {plainTable, 0},
+		"a large transaction":        {plainTable, 1},
+		"a policy with images":       {policyTable, 0},
+		"images, large transactions": {policyTable, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sc := newScene(t, 3)
+			sc.sites[1].db.partRows = set.parts
+			sc.commits(0, func(s *session) error { return s.insert(set.table, row("k", "lesser")) })
+			sc.commits(1, func(s *session) error {
+				if err := s.insert(set.table, row("other", "of s1")); err != nil {
+					return err
+				}
+				return s.insert(set.table, row("k", "greater"))
+			})
+			sc.sites[2].loseAnswer = true
+			sc.applies(2, 1)
+			sc.applies(2, 0)
 			sc.rest()
 			sc.judge()
 			sc.well()
