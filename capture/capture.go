@@ -256,6 +256,11 @@ func (a *Agent) open(ctx context.Context) (Reader, *queue, error) {
 		}
 	}
 	q := newQueue(NewStamper(a.o.Site, a.o.Epoch, tail), tail.Clock, a.source.Compare)
+	if tail.Epoch == a.o.Epoch {
+		// A crash of the bus may still lose this end, and with it a raise of the clock,
+		// which is not in the log: nothing is stamped on it before it is stored again.
+		q.stored = 0
+	}
 	q.processed = tail.Position
 	q.releases.delay = a.o.ReleaseDelay
 	return r, q, nil
