@@ -16,7 +16,7 @@ import (
 const memoryLimit = 170 << 20
 
 func newRunCommand(opts *globalOptions) *cobra.Command {
-	var name, role string
+	var name, role, listen string
 	cmd := &cobra.Command{
 		Use:   "run [--site SITE]",
 		Short: "Run the agents of one site",
@@ -50,11 +50,14 @@ func newRunCommand(opts *globalOptions) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			self, _ := cfg.Site(change.Site(name))
-			return runSite(cmd.Context(), cfg, self.HTTP, s, log)
+			if self, _ := cfg.Site(change.Site(name)); listen == "" {
+				listen = self.HTTP
+			}
+			return runSite(cmd.Context(), cfg, listen, s, log)
 		},
 	}
 	cmd.Flags().StringVar(&name, "site", "", "the `site` whose agents to run")
 	cmd.Flags().StringVar(&role, "role", "all", "all, capture or apply")
+	cmd.Flags().StringVar(&listen, "http", "", "serve HTTP on this `address` and not on the site's: for a second agent of a site on one machine")
 	return cmd
 }

@@ -3,17 +3,12 @@ package e2e
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -45,19 +40,14 @@ func TestMain(m *testing.M) {
 
 // site is one data centre of a test: a database server and an agent process.
 type site struct {
-	t       *testing.T
-	name    string
-	cluster *testcluster.Cluster
-	dsn     string
-	http    string
-	bus     string // what the agent listens on
-	proxy   *testcluster.Proxy
-	config  string // the agent's own file: its peer's bus is behind the proxy
-	log     *logFile
-
-	mu    sync.Mutex
-	agent *exec.Cmd
-	done  chan struct{}
+	*process // the agent of role all, for tests that have no others
+	t        *testing.T
+	name     string
+	cluster  *testcluster.Cluster
+	dsn      string // of a superuser
+	bus      string // what the agent, or the operator's NATS, listens on
+	proxy    *testcluster.Proxy
+	config   string // the site's own file: its peer's bus is behind the proxy
 }
 
 // pair is two sites, mumbai and pune.
@@ -73,6 +63,8 @@ type pairOptions struct {
 	defaults string    // lines of [defaults]
 	schema   string
 	settings map[string]string
+	nats     bool   // each site's bus is a NATS server of its operator
+	role     string // the agents connect as this role, made by what init --grants prints; "": a superuser
 }
 
 const defaultRules = "[[table]]\nmatch = \"public.*\"\n"
@@ -96,8 +88,11 @@ func newPair(t *testing.T, o pairOptions) *pair {
 		if err := c.CreateDatabase(t.Context(), "shop"); err != nil {
 			t.Fatal(err)
 		}
-		s := &site{t: t, name: name, cluster: c, dsn: c.DSN("shop"), http: freeAddr(t), bus: freeAddr(t)}
-		s.log = &logFile{t: t, name: name}
+		s := &site{t: t, name: name, cluster: c, dsn: c.DSN("shop"), bus: freeAddr(t), config: filepath.Join(dir, name+".toml")}
+		s.process = s.agent("agent of " + name)
+		if o.nats {
+			serveNATS(t, s.bus, filepath.Join(dir, "nats-"+name))
+		}
 		s.exec(o.schema)
 		sites = append(sites, s)
 	}
@@ -109,37 +104,41 @@ func newPair(t *testing.T, o pairOptions) *pair {
 		}
 		t.Cleanup(func() { proxy.Close() })
 		s.proxy = proxy
-		s.config = filepath.Join(dir, s.name+".toml")
 	}
+	for _, s := range sites {
+		file := configuration(s, sites, dir, o)
+		if err := os.WriteFile(s.config, []byte(file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p.mustRun(s, "init", "--site", s.name)
+		if o.role != "" {
+			p.grant(s, o.role, file)
+		}
+	}
+	return p
+}
+
+// configuration is a site's own file.
+func configuration(s *site, sites []*site, dir string, o pairOptions) string {
 	rules := o.rules
 	if rules == "" {
 		rules = defaultRules
 	}
-	for _, s := range sites {
-		var b strings.Builder
-		fmt.Fprintf(&b, "cluster = \"shop\"\n\n[defaults]\n%s\n", o.defaults)
-		for _, other := range sites {
-			bus := other.bus
-			if other != s {
-				bus = other.proxy.Addr()
-			}
-			fmt.Fprintf(&b, "[site.%s]\ndsn = %q\nhttp = %q\nbus = %q\ndata = %q\n\n", other.name, other.dsn, other.http, bus, filepath.Join(dir, "data-"+other.name))
+	var b strings.Builder
+	fmt.Fprintf(&b, "cluster = \"shop\"\n\n[defaults]\n%s\n", o.defaults)
+	for _, other := range sites {
+		bus := other.bus
+		if other != s {
+			bus = other.proxy.Addr()
 		}
-		b.WriteString(rules)
-		if err := os.WriteFile(s.config, []byte(b.String()), 0o600); err != nil {
-			t.Fatal(err)
+		fmt.Fprintf(&b, "[site.%s]\ndsn = %q\nhttp = %q\n", other.name, other.dsn, other.http)
+		if o.nats {
+			fmt.Fprintf(&b, "bus = \"nats://%s\"\nbus_sync_interval = \"always\"\n\n", bus)
+		} else {
+			fmt.Fprintf(&b, "bus = %q\ndata = %q\n\n", bus, filepath.Join(dir, "data-"+other.name))
 		}
-		p.mustRun(s, "init", "--site", s.name)
 	}
-	t.Cleanup(func() {
-		p.a.kill()
-		p.b.kill()
-		if t.Failed() {
-			p.a.log.dump()
-			p.b.log.dump()
-		}
-	})
-	return p
+	return b.String() + rules
 }
 
 func freeAddr(t *testing.T) string {
@@ -170,53 +169,6 @@ func (p *pair) mustRun(s *site, args ...string) string {
 		p.t.Fatalf("concord %s: exit %d\n%s", strings.Join(args, " "), code, out)
 	}
 	return out
-}
-
-// start starts the site's agent.
-func (s *site) start() {
-	s.t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	cmd := exec.Command(concord, "run", "--site", s.name, "-c", s.config)
-	cmd.Stderr, cmd.Stdout = s.log, s.log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(done) }()
-	s.agent, s.done = cmd, done
-}
-
-// kill ends the agent with SIGKILL and waits for it.
-func (s *site) kill() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.agent == nil {
-		return
-	}
-	_ = s.agent.Process.Kill()
-	<-s.done
-	s.agent = nil
-}
-
-// stop ends the agent with SIGTERM; it must exit with 0.
-func (s *site) stop() {
-	s.t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_ = s.agent.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-s.done:
-	case <-time.After(20 * time.Second):
-		s.t.Errorf("agent of %s did not stop in 20 s", s.name)
-		_ = s.agent.Process.Kill()
-		<-s.done
-	}
-	if code := s.agent.ProcessState.ExitCode(); code != 0 {
-		s.t.Errorf("agent of %s: exit %d after SIGTERM", s.name, code)
-	}
-	s.agent = nil
 }
 
 func (s *site) connect() *pgx.Conn {
@@ -294,37 +246,6 @@ func eventually(t *testing.T, within time.Duration, what string, ok func() bool)
 // poll waits a moment between two looks.
 func poll() { <-time.After(20 * time.Millisecond) }
 
-// lag is what /v1/lag says.
-type lag struct {
-	Site  string `json:"site"`
-	Links []struct {
-		From         string  `json:"from"`
-		State        string  `json:"state"`
-		LagSeconds   float64 `json:"lag_seconds"`
-		Transactions int64   `json:"transactions"`
-		Bytes        int64   `json:"bytes"`
-	} `json:"links"`
-}
-
-func (s *site) get(path string) (string, int, error) {
-	c := http.Client{Timeout: 5 * time.Second}
-	r, err := c.Get("http://" + s.http + path)
-	if err != nil {
-		return "", 0, err
-	}
-	defer r.Body.Close()
-	body, err := io.ReadAll(r.Body)
-	return string(body), r.StatusCode, err
-}
-
-func (s *site) lag() (l lag, err error) {
-	body, _, err := s.get("/v1/lag")
-	if err != nil {
-		return l, err
-	}
-	return l, json.Unmarshal([]byte(body), &l)
-}
-
 // quiesce waits until everything committed at either site before the call has been
 // applied at the other: a marker row written at each arrives at the other, and
 // streams are in order.
@@ -377,30 +298,13 @@ func diff(t *testing.T, table string, a, b []string) int {
 	return n
 }
 
-// logFile keeps the last output of an agent for a failed test.
-type logFile struct {
-	t    *testing.T
-	name string
-	mu   sync.Mutex
-	buf  []byte
-}
-
-func (l *logFile) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.buf = append(l.buf, p...)
-	if len(l.buf) > 1<<20 {
-		l.buf = append([]byte(nil), l.buf[len(l.buf)-1<<19:]...)
+// grant makes the role that the agents of s connect as, by the statements that
+// concord init --grants prints, and lets the configuration name it.
+func (p *pair) grant(s *site, role, file string) {
+	p.t.Helper()
+	s.exec(p.mustRun(s, "init", "--grants", "--role", role, "--site", s.name))
+	file = strings.ReplaceAll(file, s.dsn, s.cluster.DSNFor(role, "shop"))
+	if err := os.WriteFile(s.config, []byte(file), 0o600); err != nil {
+		p.t.Fatal(err)
 	}
-	return len(p), nil
-}
-
-func (l *logFile) dump() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	tail := l.buf
-	if len(tail) > 8000 {
-		tail = tail[len(tail)-8000:]
-	}
-	l.t.Logf("agent of %s:\n%s", l.name, tail)
 }
