@@ -269,7 +269,8 @@ func (l *Link) replayOnce(ctx context.Context, c Checkpoint, h *Hold, txs []chan
 	defer tx.Rollback(context.WithoutCancel(ctx))
 	t := try{l: l, tx: tx}
 	if len(txs) > 0 {
-		t.g = newGroup(txs, func(t *change.Table) bool { return l.agent.o.Accepts(t, l.from) })
+		accepts := l.agent.accepts(l.from)
+		t.g = newGroup(txs, accepts)
 		t.g.lacked = h.Columns
 		if t.g.exact && w < orderedWay {
 			w = orderedWay
@@ -284,6 +285,12 @@ func (l *Link) replayOnce(ctx context.Context, c Checkpoint, h *Hold, txs []chan
 		}
 		if err := tx.Record(ctx, t.out.conflicts, t.out.parkedChanges); err != nil {
 			return err
+		}
+		// The window has them before the commit, whose answer may be lost: should they
+		// not be committed they come again, and nothing here has forgotten them.
+		t.g.enterTruncates(l.agent.o.Window, accepts)
+		for _, k := range t.g.keys {
+			l.agent.o.Window.Applied(k.table, k.key, k.es, false)
 		}
 	}
 	ht, ok := tx.(HoldTx)
@@ -304,9 +311,6 @@ func (l *Link) replayOnce(ctx context.Context, c Checkpoint, h *Hold, txs []chan
 		return err
 	}
 	if len(txs) > 0 {
-		for _, k := range t.g.keys {
-			l.agent.o.Window.Applied(k.table, k.key, k.es, false)
-		}
 		l.agent.park.add(t.out.parkedChanges)
 		l.countRows(&t.out)
 	}

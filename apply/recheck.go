@@ -89,7 +89,7 @@ func (l *Link) recheckNow(ctx context.Context, c Checkpoint) error {
 	}
 }
 
-// pendingRechecks are those that an interruption left open.
+// pendingRechecks are the keys whose row may have to change.
 func (l *Link) pendingRechecks() []*keyWork {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -99,26 +99,15 @@ func (l *Link) pendingRechecks() []*keyWork {
 			works = append(works, r.work)
 		}
 	}
-	l.recheck = slices.DeleteFunc(l.recheck, func(r recheck) bool { return r.now })
 	return works
 }
 
 func (l *Link) tryRecheckNow(ctx context.Context, c Checkpoint) error {
-	l.mu.Lock()
-	var todo []recheck
-	for _, r := range l.recheck {
-		if r.now {
-			todo = append(todo, r)
-		}
-	}
-	l.mu.Unlock()
-	for _, r := range todo {
-		if err := l.settleKeyAgain(ctx, c, r.work); err != nil {
+	for _, k := range l.pendingRechecks() {
+		if err := l.settleKeyAgain(ctx, c, k); err != nil {
 			return err
 		}
-		l.mu.Lock()
-		l.recheck = slices.DeleteFunc(l.recheck, func(o recheck) bool { return o.work == r.work })
-		l.mu.Unlock()
+		l.dropRechecks(k)
 	}
 	return nil
 }
@@ -135,6 +124,7 @@ func (l *Link) settleRechecks(ctx context.Context, c Checkpoint) error {
 		d := w.Decide(r.work.table, r.work.key, r.work.es, r.work.final)
 		if l.metLocal(r.work.decision.Met, d.Met) {
 			todo = append(todo, r.work)
+			return false // until it is recorded
 		}
 		return true
 	})
@@ -155,11 +145,13 @@ func (l *Link) settleRechecks(ctx context.Context, c Checkpoint) error {
 			return err
 		}
 		k.current = now[0]
-		met = append(met, l.metSince(k, k.current)...)
+		since, _ := l.metSince(k, k.current)
+		met = append(met, since...)
 	}
 	if err := tx.Record(ctx, met, nil); err != nil {
 		return err
 	}
+	l.dropRechecks(todo...) // should the answer be lost it is not recorded twice
 	if err := tx.Commit(ctx); err != nil {
 		return err
 	}
@@ -167,20 +159,26 @@ func (l *Link) settleRechecks(ctx context.Context, c Checkpoint) error {
 	return nil
 }
 
-// metSince returns the conflicts of a key that its decision did not know of. state is
-// what the row became of them.
-func (l *Link) metSince(k *keyWork, state []change.Value) []Conflict {
+// metSince returns the conflicts of a key that its decision did not know of, and the
+// decision that does. state is what the row became of them.
+func (l *Link) metSince(k *keyWork, state []change.Value) ([]Conflict, conflict.Decision) {
 	if len(k.es) == 0 {
-		return nil
+		return nil, k.decision
 	}
-	before := k.decision.Met
-	k.decision = l.agent.o.Window.Decide(k.table, k.key, k.es, k.final)
-	if !l.metLocal(before, k.decision.Met) {
-		return nil
+	now := *k
+	now.decision = l.agent.o.Window.Decide(k.table, k.key, k.es, k.final)
+	if !l.metLocal(k.decision.Met, now.decision.Met) {
+		return nil, k.decision
 	}
 	t := try{l: l}
-	t.recordMet(k, l.agent.o.Policy(k.table), state, "")
-	return t.out.conflicts
+	t.recordMet(&now, l.agent.o.Policy(k.table), state, "")
+	return t.out.conflicts, now.decision
+}
+
+func (l *Link) dropRechecks(works ...*keyWork) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.recheck = slices.DeleteFunc(l.recheck, func(r recheck) bool { return slices.Contains(works, r.work) })
 }
 
 // metLocal reports whether now holds a meeting with a local write that before did
@@ -213,6 +211,7 @@ func (l *Link) settleKeys(ctx context.Context, c Checkpoint, works []*keyWork) e
 		if err != nil {
 			return err
 		}
+		l.dropRechecks(k)
 	}
 	return nil
 }
@@ -254,7 +253,7 @@ func (l *Link) settleKey(ctx context.Context, c Checkpoint, k *keyWork) error {
 	if !ok {
 		return nil
 	}
-	met := l.metSince(k, state)
+	met, decision := l.metSince(k, state)
 	w, differs := writeFor(k, state)
 	if differs = differs && !sameImage(state, k.current); differs {
 		missing, err := tx.Write(ctx, []Write{w})
@@ -271,6 +270,7 @@ func (l *Link) settleKey(ctx context.Context, c Checkpoint, k *keyWork) error {
 	if err := tx.Record(ctx, met, nil); err != nil {
 		return err
 	}
+	k.decision = decision
 	if err := tx.Commit(ctx); err != nil {
 		return err
 	}
