@@ -45,6 +45,7 @@ type HoldTx interface {
 type holds struct {
 	byTable map[string]*Hold
 	unsaved map[string]bool
+	loaded  bool
 }
 
 func (l *Link) loadHolds(ctx context.Context) error {
@@ -57,7 +58,6 @@ func (l *Link) loadHolds(ctx context.Context) error {
 		return fmt.Errorf("reading held tables: %w", err)
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	kept := map[string]*Hold{}
 	for table := range l.holds.unsaved {
 		kept[table] = l.holds.byTable[table]
@@ -67,7 +67,11 @@ func (l *Link) loadHolds(ctx context.Context) error {
 			kept[all[i].Table] = &all[i]
 		}
 	}
-	l.holds.byTable = kept
+	l.holds.byTable, l.holds.loaded = kept, true
+	l.mu.Unlock()
+	if len(kept) == 0 {
+		l.agent.thaw() // a crash of the database may have taken the last one back
+	}
 	return nil
 }
 
@@ -219,10 +223,13 @@ func (l *Link) releaseHold(ctx context.Context, c Checkpoint, h Hold) error {
 	return nil
 }
 
-// thaw lets the window forget again once no link holds a table back.
+// thaw lets the window forget again once it is known that no link holds a table back.
 func (a *Agent) thaw() {
 	for _, l := range a.links {
-		if len(l.Holds()) > 0 {
+		l.mu.Lock()
+		none := l.holds.loaded && len(l.holds.byTable) == 0
+		l.mu.Unlock()
+		if !none {
 			return
 		}
 	}
@@ -233,19 +240,21 @@ func (a *Agent) thaw() {
 // own, which also moves the hold.
 func (l *Link) replayHeld(ctx context.Context, c Checkpoint, h *Hold, txs []change.Transaction, next uint64, last bool) error {
 	c.Previous = c.Seq
-	for w := settledWay; ; w = rowWay {
+	w := settledWay
+	for tries := 0; ; tries++ {
 		err := l.replayOnce(ctx, c, h, txs, next, last, w)
 		var schema *SchemaError
 		switch {
 		case err == nil:
 			h.From = next
 			return nil
-		case errors.Is(err, errSurprise):
+		case errors.Is(err, errSurprise) && tries < 20:
 			continue
+		case errors.Is(err, errApart):
 		case errors.As(err, &schema), !errors.Is(err, ErrRejected), w == rowWay:
 			return err
 		}
-		if len(txs) > 1 { // one by one, to find what is refused
+		if w = rowWay; len(txs) > 1 { // one by one, to find what is refused
 			for i := range txs {
 				end := i == len(txs)-1
 				to := next
@@ -310,11 +319,13 @@ func (l *Link) replayOnce(ctx context.Context, c Checkpoint, h *Hold, txs []chan
 	if err := tx.Commit(ctx); err != nil {
 		return err
 	}
-	if len(txs) > 0 {
-		l.agent.park.add(t.out.parkedChanges)
-		l.countRows(&t.out)
+	if len(txs) == 0 {
+		return nil
 	}
-	return nil
+	l.agent.park.add(t.out.parkedChanges)
+	l.countRows(&t.out)
+	l.awaitRecheck(t.g.keys, t.out.unlocked, c.Seq)
+	return l.recheckNow(ctx, c)
 }
 
 // lackedOnly returns, for a held write that lost against one made while its table
@@ -341,9 +352,8 @@ func lackedOnly(k *keyWork, lacked []string) []change.Value {
 	return out
 }
 
-// restoreHolds makes the window keep, and says from where it must be rebuilt, what
-// held tables need.
-func (a *Agent) restoreHolds(ctx context.Context) (low change.Seen, err error) {
+// restoreHolds makes the window keep what held tables need, and returns the holds.
+func (a *Agent) restoreHolds(ctx context.Context) ([]Hold, error) {
 	h, ok := a.target.(Holder)
 	if !ok {
 		return nil, nil
@@ -352,7 +362,7 @@ func (a *Agent) restoreHolds(ctx context.Context) (low change.Seen, err error) {
 	if err != nil || len(all) == 0 {
 		return nil, err
 	}
-	low = change.Seen{}
+	low := change.Seen{}
 	for i := range all {
 		for o, n := range all[i].Low {
 			if have, ok := low[o]; !ok || n < have {
@@ -361,5 +371,19 @@ func (a *Agent) restoreHolds(ctx context.Context) (low change.Seen, err error) {
 		}
 	}
 	a.o.Window.FreezeAt(low)
-	return low, nil
+	return all, nil
+}
+
+// applied tells which tables' changes of t are applied here, given that it is not
+// beyond the checkpoint.
+func (a *Agent) applied(t *change.Transaction, holds []Hold) func(*change.Table) bool {
+	return func(table *change.Table) bool {
+		if t.Origin == a.o.Site {
+			return true
+		}
+		name := table.QualifiedName()
+		return a.o.Accepts(table, t.Origin) && !slices.ContainsFunc(holds, func(h Hold) bool {
+			return h.Origin == t.Origin && h.Table == name && h.From <= t.Seq
+		})
+	}
 }

@@ -17,7 +17,8 @@ import (
 // older ones that belong into the lists of the keys found.
 func rebuild(ctx context.Context, a *Agent, points map[change.Site]Checkpoint) error {
 	w := a.o.Window
-	if _, err := a.restoreHolds(ctx); err != nil {
+	holds, err := a.restoreHolds(ctx)
+	if err != nil {
 		return fmt.Errorf("held tables: %w", err)
 	}
 	own, err := a.o.Own.Tail(ctx)
@@ -46,12 +47,12 @@ func rebuild(ctx context.Context, a *Agent, points map[change.Site]Checkpoint) e
 	for _, from := range peers {
 		c := points[from]
 		low[from] = min(w.Low(from), c.Seq)
-		err := replay(ctx, a.o.Logs[from], c.Epoch, low[from], c.Seq, func(t *change.Transaction) { enter(w, t, a.accepts(from)) })
+		err := replay(ctx, a.o.Logs[from], c.Epoch, low[from], c.Seq, func(t *change.Transaction) { enter(w, t, a.applied(t, holds)) })
 		if err != nil {
 			return fmt.Errorf("stream of %s: %w", from, err)
 		}
 	}
-	return deepen(ctx, a, points, own.Epoch, low)
+	return deepen(ctx, a, points, own.Epoch, low, holds)
 }
 
 // settledOf tells the window what a peer had seen by the transactions settled from
@@ -74,17 +75,17 @@ func settledOf(ctx context.Context, a *Agent, from change.Site, c Checkpoint, pr
 
 // deepen reads further back, as long as a write in the window had not seen all that
 // its key's list begins with. high is up to where each stream was not read yet.
-func deepen(ctx context.Context, a *Agent, points map[change.Site]Checkpoint, epoch uint32, high map[change.Site]uint64) error {
+func deepen(ctx context.Context, a *Agent, points map[change.Site]Checkpoint, epoch uint32, high map[change.Site]uint64, holds []Hold) error {
 	w := a.o.Window
 	for found := 1; found > 0; {
 		found = 0
 		for _, from := range slices.Sorted(maps.Keys(high)) {
-			log, e, accepts := a.o.Own, epoch, func(*change.Table) bool { return true }
+			log, e := a.o.Own, epoch
 			if from != a.o.Site {
-				log, e, accepts = a.o.Logs[from], points[from].Epoch, a.accepts(from)
+				log, e = a.o.Logs[from], points[from].Epoch
 			}
 			d := w.Deepen()
-			err := replay(ctx, log, e, w.Needs(from), high[from], func(t *change.Transaction) { d.Add(t, accepts) })
+			err := replay(ctx, log, e, w.Needs(from), high[from], func(t *change.Transaction) { d.Add(t, a.applied(t, holds)) })
 			if err != nil {
 				return fmt.Errorf("stream of %s: %w", from, err)
 			}

@@ -132,6 +132,11 @@ func (l *Link) settleRechecks(ctx context.Context, c Checkpoint) error {
 	if len(todo) == 0 {
 		return nil
 	}
+	release, err := l.reserve(ctx, &group{keys: todo})
+	if err != nil {
+		return err
+	}
+	defer release()
 	c.Previous = c.Seq
 	tx, err := l.agent.target.Begin(ctx, c)
 	if err != nil {

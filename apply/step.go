@@ -33,6 +33,9 @@ func (l *Link) Step(ctx context.Context, txs []change.Transaction) error {
 	if err := l.settleRechecks(ctx, c); err != nil {
 		return err
 	}
+	if err := l.releaseHolds(ctx, c); err != nil {
+		return err
+	}
 	next := c.Seq + 1
 	var queue []*work
 	for i := 0; i < len(txs); i++ {

@@ -222,6 +222,10 @@ func runCrowd(t *testing.T, seed uint64) {
 			apps.Go(func() { c.work(ctx, s, app, 60) })
 		}
 	}
+	apps.Go(func() {
+		c.rest(ctx, 100_000)
+		c.createTables()
+	})
 	apps.Wait()
 	c.mu.Lock()
 	c.calm = true

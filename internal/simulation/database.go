@@ -28,7 +28,14 @@ type record struct {
 	point     apply.Checkpoint // before it
 	conflicts int
 	parked    int
+	holds     map[heldTable]apply.Hold
 	effects   []string
+}
+
+// heldTable names a table of an origin that is held back.
+type heldTable struct {
+	origin change.Site
+	table  string
 }
 
 type undoRow struct {
@@ -50,7 +57,9 @@ type Database struct {
 	points    map[change.Site]apply.Checkpoint
 	conflicts []apply.Conflict
 	parked    []apply.Parked
-	effects   map[string]int // ledger rows written by apply: how often
+	holds     map[heldTable]apply.Hold // replaced, never changed
+	effects   map[string]int           // ledger rows written by apply: how often
+	lacks     string                   // a table that does not exist here yet
 
 	locks      map[rowID]*session
 	tableLocks map[string]*session
@@ -108,7 +117,7 @@ func (db *Database) Flush() change.Position {
 func (db *Database) Beat(commit, beat time.Time) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	db.log = append(db.log, record{local: true, at: commit, beat: beat, conflicts: len(db.conflicts), parked: len(db.parked)})
+	db.log = append(db.log, record{local: true, at: commit, beat: beat, conflicts: len(db.conflicts), parked: len(db.parked), holds: db.holds})
 	db.flushed = len(db.log)
 	db.wake()
 }
@@ -125,7 +134,7 @@ func (db *Database) Crash() {
 		if !r.local {
 			db.points[r.mark.Origin] = r.point
 		}
-		db.conflicts, db.parked = db.conflicts[:r.conflicts], db.parked[:r.parked]
+		db.conflicts, db.parked, db.holds = db.conflicts[:r.conflicts], db.parked[:r.parked], r.holds
 		for _, e := range r.effects {
 			db.effects[e]--
 		}
@@ -273,7 +282,7 @@ func (s *session) rollbackTo() error {
 // install writes what the session wrote and appends it to the log.
 func (s *session) install(r record) {
 	db := s.db
-	r.conflicts, r.parked = len(db.conflicts), len(db.parked)
+	r.conflicts, r.parked, r.holds = len(db.conflicts), len(db.parked), db.holds
 	for _, id := range s.order {
 		r.undo = append(r.undo, undoRow{id, db.rows[id]})
 		db.set(id, s.over[id])

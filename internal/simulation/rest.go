@@ -6,6 +6,7 @@ import "time"
 // everything is delivered.
 func (w *World) rest() {
 	w.calm = true
+	w.createTables()
 	for _, s := range w.sites {
 		s.finishAll()
 		s.db.Flush()

@@ -34,6 +34,7 @@ type site struct {
 	budget int   // how much may still come between its calls
 
 	loseAnswer bool // to the next commit of apply
+	lacked     bool // a table did not exist here at first
 }
 
 // agents is one life of a site's agents.

@@ -67,6 +67,7 @@ type targetTx struct {
 	s         *session
 	conflicts []apply.Conflict
 	parked    []apply.Parked
+	holds     []func(map[heldTable]apply.Hold)
 	effects   []string
 	marked    int // effects at the savepoint
 }
@@ -98,6 +99,9 @@ func (x *targetTx) Write(_ context.Context, writes []apply.Write) (missing []int
 	}
 	defer leave()
 	for i := range writes {
+		if err := x.exists(writes[i].Row.Table); err != nil {
+			return nil, err
+		}
 		found, err := x.write(&writes[i])
 		if err != nil {
 			return nil, err
@@ -186,6 +190,9 @@ func (x *targetTx) Read(_ context.Context, table *change.Table, keys [][]change.
 		return nil, err
 	}
 	defer leave()
+	if err := x.exists(table); err != nil {
+		return nil, err
+	}
 	out := make([][]change.Value, len(keys))
 	for i, k := range keys {
 		id := keyOf(table, k)
@@ -205,6 +212,9 @@ func (x *targetTx) LockTable(_ context.Context, table *change.Table) error {
 		return err
 	}
 	defer leave()
+	if err := x.exists(table); err != nil {
+		return err
+	}
 	return transient(x.s.lockTable(table.QualifiedName()))
 }
 
@@ -214,6 +224,9 @@ func (x *targetTx) Truncate(_ context.Context, table *change.Table, keep func([]
 		return err
 	}
 	defer leave()
+	if err := x.exists(table); err != nil {
+		return err
+	}
 	if err := x.s.lockTable(table.QualifiedName()); err != nil {
 		return transient(err)
 	}
@@ -295,6 +308,7 @@ func (x *targetTx) Commit(context.Context) error {
 		mark:  change.Mark{Origin: x.c.Origin, Epoch: x.c.Epoch, Seq: x.c.Seq, HLC: x.c.HLC},
 		point: point, effects: x.effects,
 	})
+	x.commitHolds()
 	db.conflicts = append(db.conflicts, x.conflicts...)
 	db.parked = append(db.parked, x.parked...)
 	for _, e := range x.effects {

@@ -84,6 +84,9 @@ func (a *application) statement(s *session) {
 	case r < 10:
 		t = partTable
 	}
+	if t.QualifiedName() == a.site.db.lacks {
+		return
+	}
 	key := fmt.Sprint(a.rng.IntN(a.keys))
 	id := rowID{t.QualifiedName(), key}
 	now := s.get(id)

@@ -56,6 +56,7 @@ type World struct {
 	calm     bool // coming to rest: no new work, no faults
 
 	groupRows, frameBytes, inflight int
+	comes                           int // the step at which a table that a site lacks is created
 
 	published map[string]*change.Transaction // the first time, by origin and seq
 	result    Result
@@ -71,7 +72,10 @@ func Run(ctx context.Context, o Options) (result Result) {
 			result.Err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	for range w.o.Steps {
+	for i := range w.o.Steps {
+		if i == w.comes {
+			w.createTables()
+		}
 		w.step()
 		if len(w.failures) > 0 {
 			break
@@ -134,6 +138,7 @@ func newWorld(ctx context.Context, o Options) *World {
 			}
 		}
 	}
+	w.lackTable()
 	return w
 }
 
