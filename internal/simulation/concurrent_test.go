@@ -30,6 +30,20 @@ func (c *crowd) dice(n int) int {
 	return c.rng.IntN(n)
 }
 
+// answer loses a commit or the answer to it now and then.
+func (c *crowd) answer() (before, after error) {
+	if c.quiet() {
+		return nil, nil
+	}
+	switch c.dice(80) {
+	case 0:
+		return errAnswer, nil
+	case 1:
+		return nil, errAnswer
+	}
+	return nil, nil
+}
+
 func (c *crowd) quiet() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -72,7 +86,7 @@ func (c *crowd) live(ctx context.Context, t *testing.T, s *site) {
 		return nil
 	}
 	var captor *capture.Agent
-	a := apply.New(&target{db: s.db, overlap: 4, around: around}, fenceFunc(func(ctx context.Context, p change.Position, raise uint64) error {
+	a := apply.New(&target{db: s.db, overlap: 4, around: around, answer: c.answer}, fenceFunc(func(ctx context.Context, p change.Position, raise uint64) error {
 		return captor.Fence(ctx, p, raise)
 	}), apply.Options{
 		Site: s.name, Window: window, Own: s.own, Logs: logs, Policy: c.policyOf, GroupRows: c.groupRows,
