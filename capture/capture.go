@@ -195,6 +195,13 @@ func (a *Agent) setState(s State, reason error) {
 	}
 }
 
+// full reports whether the stream is, or was when last a frame was to be stored.
+func (a *Agent) full() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.status.State == Full
+}
+
 // Status returns a snapshot.
 func (a *Agent) Status() Status {
 	a.mu.Lock()
@@ -288,7 +295,7 @@ func (a *Agent) read(ctx context.Context, r Reader, q *queue) error {
 		if err != nil {
 			return fmt.Errorf("reading the log: %w", err)
 		}
-		if first {
+		if first && !a.full() {
 			a.setState(Streaming, nil)
 		}
 		if err := a.take(ctx, q, &e); err != nil {
@@ -387,11 +394,19 @@ func (a *Agent) send(ctx context.Context, q *queue) (sent, error) {
 	return s, nil
 }
 
+// roomFor is how long a session must have gone on storing before the stream, which was
+// full, is believed to have room: a frame of one small transaction may fit once more.
+const roomFor = time.Second
+
 // settle waits for frames to be stored, in order.
 func (a *Agent) settle(ctx context.Context, r Reader, q *queue, acks <-chan sent) error {
+	began := time.Now()
 	for s := range acks {
 		if err := a.stored(ctx, r, q, s); err != nil {
 			return err
+		}
+		if a.full() && time.Since(began) > roomFor {
+			a.setState(Streaming, nil)
 		}
 	}
 	return ctx.Err()

@@ -153,6 +153,21 @@ func (l *Log) Trim(ctx context.Context, seq uint64) error {
 	return nil
 }
 
+// SetMaxBytes changes the limit of the stream's size. Nothing that is stored is lost by
+// a limit below it.
+func (l *Log) SetMaxBytes(ctx context.Context, limit int64) error {
+	stream, err := l.store.bus.stream(ctx, l.store.name)
+	if err == nil {
+		c := stream.CachedInfo().Config
+		c.MaxBytes = limit
+		err = l.store.bus.updateStream(ctx, c)
+	}
+	if err != nil {
+		return fmt.Errorf("setting the limit of stream %s: %w", l.store.name, err)
+	}
+	return nil
+}
+
 // LogStatus is what a stream holds.
 type LogStatus struct {
 	Exists   bool

@@ -86,7 +86,8 @@ func (s store) open(ctx context.Context) (jetstream.Stream, error) {
 }
 
 // take makes subject the only one that the stream takes messages from. The limit
-// on its size follows the configuration by the way.
+// on its size follows the configuration by the way, but for one that was let grow
+// (Log.SetMaxBytes) and is still needed.
 func (s store) take(ctx context.Context, subject string) error {
 	stream, err := s.open(ctx)
 	if err != nil {
@@ -94,7 +95,7 @@ func (s store) take(ctx context.Context, subject string) error {
 	}
 	c := stream.CachedInfo().Config
 	c.Subjects = []string{subject}
-	if s.maxBytes != 0 {
+	if s.maxBytes > c.MaxBytes || s.maxBytes != 0 && stream.CachedInfo().State.Bytes <= uint64(s.maxBytes)/2 {
 		c.MaxBytes = s.maxBytes
 	}
 	if err := s.bus.updateStream(ctx, c); err != nil {
@@ -135,9 +136,11 @@ func (s store) problems(c jetstream.StreamConfig) []string {
 // classify gives JetStream's errors the class that agents act on.
 func classify(err error) error {
 	switch code := errAPI(err); {
-	case code == codeStoreFailed && strings.Contains(err.Error(), "maximum bytes exceeded"),
-		code == codeInsufficient, code == codeStorageExceeded:
-		return fmt.Errorf("%w: %w", change.ErrStreamFull, err)
+	case code == codeStoreFailed && strings.Contains(err.Error(), "maximum bytes exceeded"):
+		return fmt.Errorf("%w: %w; it has room again when every site has applied what it holds, and until then the database keeps the rest: "+
+			"bring back the site that is away, or raise stream_max_bytes and restart the agents", change.ErrStreamFull, err)
+	case code == codeInsufficient, code == codeStorageExceeded:
+		return fmt.Errorf("%w: %w; the database keeps the rest: give the bus more storage, or bring back the site that is away", change.ErrStreamFull, err)
 	}
 	return err
 }

@@ -37,6 +37,9 @@ type Engine interface {
 	Identity(ctx context.Context) (site.Identity, error)
 	// Epoch is the generation of the log that init recorded.
 	Epoch(ctx context.Context) (uint32, error)
+	// Flush returns when no crash of the server takes back what committed before the
+	// call.
+	Flush(ctx context.Context) error
 	// RetainedBytes is how much log is held back for this site.
 	RetainedBytes(ctx context.Context) (int64, error)
 	// ListConflicts and Conflict read conflict records, newest first.

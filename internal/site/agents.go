@@ -36,7 +36,7 @@ func (s *Site) runAgents(ctx context.Context, bus *stream.Bus, streams logs) err
 		c = capture.New(s.db, publisher, co)
 		s.set(c, nil, nil)
 		s.show(running, "")
-		s.runCapture(ctx, g, bus, c)
+		s.runCapture(ctx, g, bus, c, streams)
 		return g.Wait()
 	}
 	policies, err := s.policies()
@@ -61,18 +61,20 @@ func (s *Site) runAgents(ctx context.Context, bus *stream.Bus, streams logs) err
 	}
 	s.show(running, "")
 	if c != nil {
-		s.runCapture(ctx, g, bus, c)
+		s.runCapture(ctx, g, bus, c, streams)
 	}
 	g.Go(func() error { return agent.Run(ctx) })
 	g.Go(func() error { return s.trim(ctx, agent, streams) })
+	g.Go(func() error { return s.makeRoom(ctx, agent, streams) })
 	g.Go(func() error { return s.prune(ctx) })
 	return g.Wait()
 }
 
 // runCapture runs capture and answers the fences of an apply agent elsewhere.
-func (s *Site) runCapture(ctx context.Context, g *errgroup.Group, bus *stream.Bus, c *capture.Agent) {
+func (s *Site) runCapture(ctx context.Context, g *errgroup.Group, bus *stream.Bus, c *capture.Agent, streams logs) {
 	g.Go(func() error { return stream.ServeFence(ctx, bus, s.cfg.Cluster, s.self.Name, c) })
 	g.Go(func() error { return c.Run(ctx) })
+	g.Go(func() error { return s.letGrow(ctx, c, streams) })
 }
 
 func (s *Site) set(c *capture.Agent, a *apply.Agent, w *conflict.Window) {

@@ -110,7 +110,7 @@ func next(s *httpapi.Status) string {
 	case "starting":
 		return "capture is starting"
 	default:
-		return "capture: " + s.Capture.Reason
+		return fmt.Sprintf("capture is %s: %s", s.Capture.State, s.Capture.Reason)
 	}
 	for _, l := range s.Links {
 		switch l.State {

@@ -65,6 +65,13 @@ func (db *DB) logPosition(ctx context.Context) (change.Position, error) {
 	}
 }
 
+// Flush makes everything that committed before the call safe from a crash of the
+// server; see engine.Engine.
+func (db *DB) Flush(ctx context.Context) error {
+	_, err := db.logPosition(ctx)
+	return err
+}
+
 func (p *positions) join() (*asked, chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
