@@ -92,8 +92,11 @@ func printStatus(cmd *cobra.Command, opts *globalOptions, cfg *config.Config, al
 			for _, h := range l.Held {
 				reason += fmt.Sprintf(" table %s held back: %s", h.Table, h.Message)
 			}
-			links = append(links, fmt.Sprintf("%s→%s\t%s\t%s\t%d\t%d\t%s", l.From, s.Site, l.State,
-				time.Duration(l.LagSeconds*float64(time.Second)).Round(time.Millisecond), l.Transactions, l.Bytes, oneLine(reason)))
+			lag := "-" // not known here
+			if l.LagSeconds >= 0 {
+				lag = time.Duration(l.LagSeconds * float64(time.Second)).Round(time.Millisecond).String()
+			}
+			links = append(links, fmt.Sprintf("%s→%s\t%s\t%s\t%d\t%d\t%s", l.From, s.Site, l.State, lag, l.Transactions, l.Bytes, oneLine(reason)))
 		}
 	}
 	w := cmd.OutOrStdout()

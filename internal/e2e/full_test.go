@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -73,5 +74,40 @@ func (p *pair) staysFull(long time.Duration) {
 		if err != nil || code != 503 || !strings.Contains(body, "stream_full") || !strings.Contains(body, remedy) {
 			p.t.Fatalf("readyz of a site whose stream is full: %d %s %v", code, body, err)
 		}
+	}
+}
+
+// The line between the sites is cut until the streams of both are full: neither can
+// settle what the other holds. A greater limit, which the status names as the remedy,
+// lets both go on, and nothing is lost.
+func TestBothStreamsFull(t *testing.T) {
+	p := newPair(t, pairOptions{versions: [2]int{15, 18}, schema: fullSchema, defaults: `stream_max_bytes = "1MB"`})
+	p.a.start()
+	p.b.start()
+	p.quiesce(60 * time.Second)
+	p.a.proxy.Cut()
+	p.b.proxy.Cut()
+	p.a.fill(1, 60)
+	p.b.fill(101, 60)
+	for _, s := range []*site{p.a, p.b} {
+		eventually(t, 20*time.Second, s.name+" is full", func() bool { return s.status().Capture.State == "stream_full" })
+	}
+	p.a.proxy.Heal()
+	p.b.proxy.Heal()
+	for _, s := range []*site{p.a, p.b} {
+		s.stop()
+		file, err := os.ReadFile(s.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(s.config, []byte(strings.Replace(string(file), `"1MB"`, `"100MB"`, 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s.start()
+	}
+	p.quiesce(60 * time.Second)
+	p.requireEqual()
+	if n := p.b.one("SELECT count(*) FROM parcel"); n != "120" {
+		t.Errorf("%s parcels arrived, want 120", n)
 	}
 }

@@ -2,7 +2,8 @@ package e2e
 
 import (
 	"encoding/json"
-	"os/exec"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -58,9 +59,19 @@ func TestSecondAgentOfASite(t *testing.T) {
 	p.a.start()
 	p.b.start()
 	p.quiesce(60 * time.Second)
-	out, err := exec.CommandContext(t.Context(), concord, "run", "--site", "mumbai", "-c", p.a.config).CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "another") && !strings.Contains(string(out), "address") {
-		t.Errorf("the second agent: %v\n%s", err, out)
+	moved := filepath.Join(t.TempDir(), "moved.toml")
+	file, err := os.ReadFile(p.a.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(moved, []byte(strings.ReplaceAll(string(file), p.a.bus, freeAddr(t))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for config, want := range map[string]string{p.a.config: "another agent of this site", moved: "uses the data directory"} {
+		out, code := p.run(&site{config: config}, "run", "--site", "mumbai", "--http", freeAddr(t))
+		if code != 2 || !strings.Contains(out, want) {
+			t.Errorf("a second agent: exit %d, does not say %q\n%s", code, want, out)
+		}
 	}
 	p.a.exec("UPDATE accounts SET balance = 5 WHERE id = 5")
 	p.quiesce(60 * time.Second)
