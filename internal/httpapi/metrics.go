@@ -16,7 +16,8 @@ var metrics = []struct {
 	labels     []string
 }{
 	{"concord_build_info", "Version of the agent.", []string{"version"}},
-	{"concord_site_running", "1 when the site's agents run, 0 while they start.", nil},
+	{"concord_site_running", "1 when the site's agents run here, 0 while they start or another process runs them.", nil},
+	{"concord_site_standby", "1 while another process of the site runs the agents and this one waits to take over.", nil},
 	{"concord_capture_state", "1 for the state the capture agent is in.", []string{"state"}},
 	{"concord_capture_transactions_total", "Local transactions read from the log.", nil},
 	{"concord_capture_rows_total", "Row changes read from the log.", nil},
@@ -71,6 +72,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge("concord_build_info", 1, s.Version)
 	gauge("concord_site_running", truth(s.State == "running"))
+	gauge("concord_site_standby", truth(s.State == "standby"))
 	for _, state := range captureStates {
 		gauge("concord_capture_state", truth(s.Capture.State == state), state)
 	}

@@ -246,7 +246,11 @@ func (h *handler) index(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	fmt.Fprintf(w, "concord %s, cluster %s, site %s: %s\n", s.Version, s.Cluster, s.Site, s.State)
 	for _, l := range s.Links {
-		fmt.Fprintf(w, "from %s: %s, lag %.3f s\n", l.From, l.State, l.LagSeconds)
+		lag := "not known here"
+		if l.LagSeconds >= 0 {
+			lag = fmt.Sprintf("%.3f s", l.LagSeconds)
+		}
+		fmt.Fprintf(w, "from %s: %s, lag %s\n", l.From, l.State, lag)
 	}
 	fmt.Fprintln(w, "\n/v1/status /v1/lag /v1/conflicts /v1/parked /metrics /livez /readyz")
 }

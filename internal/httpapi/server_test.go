@@ -96,6 +96,12 @@ func TestProbesAnswerByTheirCode(t *testing.T) {
 	broken.status.Links[0].State, broken.status.Links[0].Reason = "unreachable", "connection refused"
 	starting := healthy()
 	starting.status.State, starting.status.Reason = "starting", "waiting for the database"
+	standby := healthy()
+	standby.status.State, standby.status.Reason, standby.status.Capture.State, standby.status.Links[0].State = "standby", "another agent: session 7", "standby", "standby"
+	applies := healthy()
+	applies.status.Role, applies.status.Capture.State = "apply", "elsewhere"
+	captures := healthy()
+	captures.status.Role, captures.status.Links[0].LagSeconds = "capture", -1
 	capture := healthy()
 	capture.status.Capture.State = "stopped"
 	dead := healthy()
@@ -113,6 +119,10 @@ func TestProbesAnswerByTheirCode(t *testing.T) {
 		{"another peer is not asked about", slow, "/readyz?lag=5s&from=delhi", 400, "no peer"},
 		{"a link is down", broken, "/readyz", 503, "connection refused"},
 		{"starting", starting, "/readyz", 503, "waiting for the database"},
+		{"standing by", standby, "/readyz", 503, "standby: another agent: session 7"},
+		{"apply alone", applies, "/readyz", 200, ""},
+		{"capture alone, which does not know the lag", captures, "/readyz?lag=1s", 200, ""},
+		{"a standby among the metrics", standby, "/metrics", 200, "concord_site_standby 1"},
 		{"capture stopped", capture, "/readyz", 503, "capture stopped"},
 		{"nonsense", healthy(), "/readyz?lag=soon", 400, "lag=5s"},
 		{"alive while a link is down", broken, "/livez", 200, ""},

@@ -14,11 +14,11 @@ import (
 
 // links shows the way of each peer's changes into this database, from what this
 // process knows of it: the apply agent, the relay, or else the database and the bus.
-func (v *View) links(ctx context.Context, now snapshot) []httpapi.Link {
+func (v *View) links(database, bus context.Context, now snapshot) []httpapi.Link {
 	s := v.Site
 	var points map[change.Site]apply.Checkpoint
 	if now.apply == nil {
-		points, _ = s.db.Checkpoints(ctx) // a database that is down says nothing
+		points, _ = s.db.Checkpoints(database) // a database that is down says nothing
 	}
 	var out []httpapi.Link
 	for _, p := range s.cfg.Peers(s.self.Name) {
@@ -35,7 +35,7 @@ func (v *View) links(ctx context.Context, now snapshot) []httpapi.Link {
 				l.State, l.Since = string(st.State), st.Since // all of the link that is here
 			}
 		} else if log := now.logs.copies[p]; log != nil {
-			fillCopy(ctx, &l, log)
+			fillCopy(bus, &l, log)
 		}
 		out = append(out, l)
 	}

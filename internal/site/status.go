@@ -56,6 +56,8 @@ func (v *View) Status(ctx context.Context) httpapi.Status {
 	}
 	asking, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
+	bus, cancel := context.WithTimeout(ctx, 2*time.Second) // a database that hangs hides nothing of the bus
+	defer cancel()
 	if n, err := s.db.RetainedBytes(asking); err == nil {
 		out.Capture.RetainedBytes = n
 	}
@@ -64,14 +66,14 @@ func (v *View) Status(ctx context.Context) httpapi.Status {
 	}
 	out.Blockers, _ = s.db.Blockers(asking) // a database that is down has none
 	if now.logs.own != nil {
-		if st, err := now.logs.own.Status(asking); err == nil {
+		if st, err := now.logs.own.Status(bus); err == nil {
 			out.Capture.StreamBytes = st.Bytes
 		}
 	}
 	if now.window != nil {
 		out.Window.Keys, out.Window.Writes = now.window.Size()
 	}
-	out.Links = v.links(asking, now)
+	out.Links = v.links(asking, bus, now)
 	out.Next = next(&out)
 	return out
 }
