@@ -15,6 +15,10 @@ import (
 // memoryLimit is what the runtime is asked to stay below: an agent promises 256 MiB.
 const memoryLimit = 170 << 20
 
+// collectAt lets the heap grow to four times what is in use before it is collected:
+// below the limit memory is cheaper than the time of collecting it.
+const collectAt = 300
+
 func newRunCommand(opts *globalOptions) *cobra.Command {
 	var name, role, listen string
 	cmd := &cobra.Command{
@@ -39,6 +43,9 @@ func newRunCommand(opts *globalOptions) *cobra.Command {
 			}
 			if os.Getenv("GOMEMLIMIT") == "" {
 				debug.SetMemoryLimit(memoryLimit)
+			}
+			if os.Getenv("GOGC") == "" {
+				debug.SetGCPercent(collectAt)
 			}
 			stop, err := startProfile()
 			if err != nil {

@@ -7,22 +7,29 @@ import (
 )
 
 const (
-	// promptRead is how long a read may take and still count as one that found data
+	// promptRead is how quickly a read must return to count as one that found data
 	// waiting.
 	promptRead = 200 * time.Microsecond
 	// promptReads is how many such reads in a row tell that a lot is coming.
 	promptReads = 16
 	// gatherTime is how long more is then let come before each read.
-	gatherTime = 500 * time.Microsecond
-	// gatherBytes is how much may come meanwhile before the kernel wakes anyone.
-	gatherBytes = 256 << 10
+	gatherTime = 5 * time.Millisecond
+	// gatherBytes is how much is then read at once, and how much may come before the
+	// kernel wakes anyone.
+	gatherBytes = 512 << 10
+	// windowBytes is how much the kernel takes in while nobody reads: beyond that the
+	// server's side keeps what it sends, and sends it in large pieces later.
+	windowBytes = 64 << 10
 )
 
 // coalescer is the connection of a walsender, read in larger pieces when a lot is
 // coming. The server sends every message by itself; being woken for each costs both
 // sides more than the message: the sender wakes, the reader switches twice and makes
-// a system call for a hundred bytes. So while a lot is coming the kernel is told to
-// wake nobody for less than gatherBytes, and what has come is read every gatherTime.
+// a system call for a hundred bytes. And each message that can go at once goes the
+// whole way through the network by itself, which is half of what a walsender does. So
+// while a lot is coming the kernel is told to wake nobody for less than gatherBytes;
+// what it takes in meanwhile is little, so that most messages wait, together, at the
+// sender; and all that has come is read every gatherTime.
 // When nothing has come the connection is as any other, so that a quiet database is
 // read without delay.
 type coalescer struct {
@@ -39,9 +46,11 @@ func newCoalescer(conn net.Conn) *coalescer {
 			c.raw = raw
 		}
 	}
+	if b, ok := conn.(interface{ SetReadBuffer(int) error }); ok && c.raw != nil {
+		_ = b.SetReadBuffer(windowBytes) // only slower without it
+	}
 	return c
 }
-
 // Read implements net.Conn. One goroutine reads.
 func (c *coalescer) Read(p []byte) (int, error) {
 	if c.prompt >= promptReads {
@@ -74,9 +83,22 @@ func (c *coalescer) gather(p []byte) (int, error) {
 	if c.raw == nil {
 		return 0, nil
 	}
-	n, err := readNow(c.raw, p)
-	if n > 0 || err != nil {
-		return n, err
+	total := 0
+	for total < len(p) { // what is read makes room for what waits at the sender
+		n, err := readNow(c.raw, p[total:])
+		total += n
+		if total > 0 && (n == 0 || err != nil) {
+			return total, nil // an error comes again
+		}
+		if err != nil {
+			return 0, err
+		}
+		if n == 0 {
+			break
+		}
+	}
+	if total > 0 {
+		return total, nil
 	}
 	c.prompt, c.waiting = 0, false
 	return 0, setLowWater(c.raw, 1)
