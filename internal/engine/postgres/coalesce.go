@@ -51,6 +51,7 @@ func newCoalescer(conn net.Conn) *coalescer {
 	}
 	return c
 }
+
 // Read implements net.Conn. One goroutine reads.
 func (c *coalescer) Read(p []byte) (int, error) {
 	if c.prompt >= promptReads {
