@@ -41,7 +41,7 @@ func TestBothDirections(t *testing.T) {
 func TestKillAgents(t *testing.T) {
 	for _, versions := range [][2]int{{15, 15}, {18, 18}} {
 		t.Run("postgres "+strconv.Itoa(versions[0]), func(t *testing.T) {
-			p := newPair(t, pairOptions{versions: versions, schema: loadSchema})
+			p := newPair(t, pairOptions{versions: versions, schema: loadSchema + onceSchema})
 			p.a.start()
 			p.b.start()
 			seed := uint64(time.Now().UnixNano())
@@ -63,6 +63,7 @@ func TestKillAgents(t *testing.T) {
 			p.quiesce(120 * time.Second)
 			p.requireEqual()
 			p.requireLedger(ca, cb)
+			p.requireOnce()
 			t.Logf("%d kills, %d + %d transactions, conflicts %s + %s", kills, ca, cb,
 				p.a.one("SELECT count(*) FROM concord.conflict"), p.b.one("SELECT count(*) FROM concord.conflict"))
 		})
@@ -72,7 +73,7 @@ func TestKillAgents(t *testing.T) {
 // A database server crashes (all its processes, SIGKILL) under load and comes
 // back: commits of apply that it forgot are applied again.
 func TestKillDatabase(t *testing.T) {
-	p := newPair(t, pairOptions{versions: [2]int{18, 15}, schema: loadSchema})
+	p := newPair(t, pairOptions{versions: [2]int{18, 15}, schema: loadSchema + onceSchema})
 	p.a.start()
 	p.b.start()
 	seed := uint64(time.Now().UnixNano())
@@ -93,11 +94,12 @@ func TestKillDatabase(t *testing.T) {
 	p.quiesce(120 * time.Second)
 	p.requireEqual()
 	p.requireLedger(ca, cb)
+	p.requireOnce()
 }
 
 // The line between the sites is cut and mended again and again under load.
 func TestCutBus(t *testing.T) {
-	p := newPair(t, pairOptions{schema: loadSchema})
+	p := newPair(t, pairOptions{schema: loadSchema + onceSchema})
 	p.a.start()
 	p.b.start()
 	seed := uint64(time.Now().UnixNano())
@@ -116,6 +118,7 @@ func TestCutBus(t *testing.T) {
 	p.quiesce(120 * time.Second)
 	p.requireEqual()
 	p.requireLedger(ca, cb)
+	p.requireOnce()
 	if p.a.one("SELECT count(*) > 0 FROM concord.conflict") != "t" {
 		t.Error("two sites wrote the same rows while cut off from each other, and no conflict was recorded")
 	}

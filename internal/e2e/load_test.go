@@ -24,6 +24,17 @@ CREATE TABLE ledger (site text, writer int, n bigint, what text NOT NULL, PRIMAR
 INSERT INTO accounts SELECT i, 1000, 'owner ' || i, 'start' FROM generate_series(1, 50) i;
 `
 
+// onceSchema, behind loadSchema, notes each time a row of ledger is written, by an
+// application or by apply. It is not replicated and not undone by a second write.
+const onceSchema = `
+CREATE SCHEMA audit;
+CREATE TABLE audit.written (site text, writer int, n bigint);
+CREATE FUNCTION audit.note() RETURNS trigger LANGUAGE plpgsql AS $$
+	BEGIN INSERT INTO audit.written VALUES (NEW.site, NEW.writer, NEW.n); RETURN NULL; END $$;
+CREATE TRIGGER note AFTER INSERT OR UPDATE ON ledger FOR EACH ROW EXECUTE FUNCTION audit.note();
+ALTER TABLE ledger ENABLE ALWAYS TRIGGER note;
+`
+
 // load writes to one site with several writers until stopped.
 type load struct {
 	s       *site
@@ -140,5 +151,20 @@ func (p *pair) requireLedger(commits ...int64) {
 			p.t.Errorf("%s: ledger has %d transactions, %d were committed", s.name, n, sum)
 		}
 		p.t.Logf("%s: %d transactions in the ledger, %d known to be committed", s.name, n, sum)
+	}
+}
+
+// requireOnce checks that each site wrote each transaction of the ledger once, and
+// that none was applied twice. The schema has onceSchema.
+func (p *pair) requireOnce() {
+	p.t.Helper()
+	for _, s := range []*site{p.a, p.b} {
+		written := s.query("SELECT site, writer, n, count(*) FROM audit.written GROUP BY 1, 2, 3 HAVING count(*) > 1 ORDER BY 1, 2, 3 LIMIT 5")
+		if len(written) > 0 {
+			p.t.Errorf("%s: applied more than once (site|writer|n|times): %v", s.name, written)
+		}
+		if n := s.one("SELECT count(*) - (SELECT count(*) FROM ledger) FROM audit.written"); n != "0" {
+			p.t.Errorf("%s: %s more writes than transactions in the ledger", s.name, n)
+		}
 	}
 }
