@@ -3,7 +3,6 @@ package simulation
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -185,10 +184,17 @@ type session struct {
 	ended bool
 }
 
+// saved is a savepoint, with what it takes to get back to it.
 type saved struct {
-	over  map[rowID][]change.Value
-	locks map[rowID]bool
+	undo  []overRow
+	locks []rowID
 	order int
+}
+
+type overRow struct {
+	id     rowID
+	before []change.Value
+	had    bool
 }
 
 func (db *Database) session() *session {
@@ -210,6 +216,9 @@ func (s *session) lock(id rowID) error {
 		return errLocked
 	}
 	s.db.locks[id] = s
+	if s.save != nil && !s.locks[id] {
+		s.save.locks = append(s.save.locks, id)
+	}
 	s.locks[id] = true
 	return nil
 }
@@ -237,8 +246,12 @@ func (s *session) get(id rowID) []change.Value {
 }
 
 func (s *session) put(id rowID, image []change.Value) {
-	if _, ok := s.over[id]; !ok {
+	before, had := s.over[id]
+	if !had {
 		s.order = append(s.order, id)
+	}
+	if s.save != nil {
+		s.save.undo = append(s.save.undo, overRow{id, before, had})
 	}
 	s.over[id] = image
 }
@@ -261,21 +274,26 @@ func (s *session) seen(table string) []string {
 }
 
 func (s *session) savepoint() {
-	s.save = &saved{over: maps.Clone(s.over), locks: maps.Clone(s.locks), order: len(s.order)}
+	s.save = &saved{order: len(s.order)}
 }
 
 func (s *session) rollbackTo() error {
 	if s.save == nil {
 		return errors.New("there is no savepoint")
 	}
-	s.over = maps.Clone(s.save.over)
-	s.order = s.order[:s.save.order]
-	for id := range s.locks {
-		if !s.save.locks[id] {
-			delete(s.locks, id)
-			delete(s.db.locks, id)
+	for i := len(s.save.undo) - 1; i >= 0; i-- {
+		if u := &s.save.undo[i]; u.had {
+			s.over[u.id] = u.before
+		} else {
+			delete(s.over, u.id)
 		}
 	}
+	s.order = s.order[:s.save.order]
+	for _, id := range s.save.locks {
+		delete(s.locks, id)
+		delete(s.db.locks, id)
+	}
+	s.savepoint() // it stays
 	return nil
 }
 

@@ -26,7 +26,10 @@ const (
 	Rest        Oracle = "rest"        // everything is delivered in the end
 )
 
-func rowsText(rows []change.Row) string {
+// rowList is row changes as a trace shows them.
+type rowList []change.Row
+
+func (rows rowList) String() string {
 	var b strings.Builder
 	for i := range rows {
 		r := &rows[i]
@@ -67,16 +70,21 @@ func (s *site) standing() string {
 	return text
 }
 
-func seqName(o change.Site, seq uint64, part int) string {
-	return fmt.Sprintf("%s:%d.%d", o, seq, part)
+// partName names a transaction, or a part of one.
+type partName struct {
+	origin change.Site
+	seq    uint64
+	part   int
 }
+
+func (p partName) String() string { return fmt.Sprintf("%s:%d.%d", p.origin, p.seq, p.part) }
 
 // notePublished checks that what is published again is what was published before.
 func (w *World) notePublished(s *site, f *change.Frame) {
 	for i := range f.Transactions {
 		t := f.Transactions[i]
-		w.trace(s, "publishes %d.%d %d seen %v%s", t.Seq, t.Part, t.HLC-change.HLC(start), t.Seen, rowsText(t.Rows))
-		name := seqName(t.Origin, t.Seq, t.Part)
+		w.trace(s, "publishes %d.%d %d seen %v%s", t.Seq, t.Part, t.HLC-change.HLC(start), t.Seen, rowList(t.Rows))
+		name := partName{t.Origin, t.Seq, t.Part}
 		before := w.published[name]
 		if before == nil {
 			w.published[name] = &t

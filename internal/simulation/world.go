@@ -58,7 +58,7 @@ type World struct {
 	groupRows, frameBytes, inflight int
 	comes                           int // the step at which a table that a site lacks is created
 
-	published map[string]*change.Transaction // the first time, by origin and seq
+	published map[partName]*change.Transaction // the first time
 	result    Result
 	failures  []string
 }
@@ -100,7 +100,7 @@ func Run(ctx context.Context, o Options) (result Result) {
 
 func newWorld(ctx context.Context, o Options) *World {
 	r := rand.New(rand.NewPCG(o.Seed, 0x636f6e636f7264))
-	w := &World{ctx: ctx, rng: r, o: o, mutation: o.Mutation, now: start, published: map[string]*change.Transaction{}}
+	w := &World{ctx: ctx, rng: r, o: o, mutation: o.Mutation, now: start, published: map[partName]*change.Transaction{}}
 	if o.Sites == 0 {
 		w.o.Sites = 2 + r.IntN(4)
 	}
@@ -253,7 +253,7 @@ func (s *site) appStep() {
 	}
 	tx := s.app.begin()
 	if r.IntN(5) == 0 {
-		s.w.trace(s, "application opens %s", rowsText(tx.rows))
+		s.w.trace(s, "application opens %s", rowList(tx.rows))
 		s.app.open = append(s.app.open, tx)
 		return
 	}
@@ -269,7 +269,7 @@ func (s *site) finish(tx *session) {
 	}
 	async := s.w.rng.IntN(3) == 0
 	if s.app.commit(tx, s.clock(), async) {
-		s.w.trace(s, "application commits at %d (async %v) %s", len(s.db.log), async, rowsText(tx.rows))
+		s.w.trace(s, "application commits at %d (async %v) %s", len(s.db.log), async, rowList(tx.rows))
 	}
 }
 
