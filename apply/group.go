@@ -20,6 +20,9 @@ type group struct {
 	exact bool
 	// wiped: the truncates of the transaction; nil when there are none.
 	wiped conflict.Wiped
+	// accepts tells which tables the group is about: held changes that are applied at
+	// last are of a table that the link otherwise leaves out.
+	accepts func(*change.Table) bool
 	// skipped row changes: tables that are not replicated here by this site's rules.
 	skipped int
 
@@ -79,7 +82,7 @@ func mustBeExact(t *change.Transaction) bool {
 // newGroup folds txs, which are whole, of one origin and in order. accepts tells
 // which tables are replicated here.
 func newGroup(txs []change.Transaction, accepts func(*change.Table) bool) *group {
-	g := &group{txs: txs, exact: len(txs) == 1 && mustBeExact(&txs[0])}
+	g := &group{txs: txs, accepts: accepts, exact: len(txs) == 1 && mustBeExact(&txs[0])}
 	n := 0
 	for i := range txs {
 		n += len(txs[i].Rows)
@@ -87,13 +90,13 @@ func newGroup(txs []change.Transaction, accepts func(*change.Table) bool) *group
 	g.byKey = make(map[conflict.Key]*keyWork, n)
 	slab := make([]keyWork, 0, n)
 	for i := range txs {
-		slab = g.add(&txs[i], accepts, slab)
+		slab = g.add(&txs[i], slab)
 	}
 	sort.Slice(g.keys, func(i, j int) bool { return g.keys[i].key.Less(g.keys[j].key) })
 	return g
 }
 
-func (g *group) add(t *change.Transaction, accepts func(*change.Table) bool, slab []keyWork) []keyWork {
+func (g *group) add(t *change.Transaction, slab []keyWork) []keyWork {
 	tx := conflict.TxOf(t)
 	g.wiped = conflict.LastTruncates(t.Rows)
 	var table *change.Table
@@ -102,7 +105,7 @@ func (g *group) add(t *change.Transaction, accepts func(*change.Table) bool, sla
 		r := &t.Rows[i]
 		g.rows++
 		if r.Table != table {
-			table, accepted = r.Table, accepts(r.Table)
+			table, accepted = r.Table, g.accepts(r.Table)
 		}
 		switch {
 		case !accepted:

@@ -278,8 +278,7 @@ func (l *Link) replayOnce(ctx context.Context, c Checkpoint, h *Hold, txs []chan
 	defer tx.Rollback(context.WithoutCancel(ctx))
 	t := try{l: l, tx: tx}
 	if len(txs) > 0 {
-		accepts := l.agent.accepts(l.from)
-		t.g = newGroup(txs, accepts)
+		t.g = newGroup(txs, l.agent.accepts(l.from))
 		t.g.lacked = h.Columns
 		if t.g.exact && w < orderedWay {
 			w = orderedWay
@@ -297,7 +296,7 @@ func (l *Link) replayOnce(ctx context.Context, c Checkpoint, h *Hold, txs []chan
 		}
 		// The window has them before the commit, whose answer may be lost: should they
 		// not be committed they come again, and nothing here has forgotten them.
-		t.g.enterTruncates(l.agent.o.Window, accepts)
+		t.g.enterTruncates(l.agent.o.Window)
 		for _, k := range t.g.keys {
 			l.agent.o.Window.Applied(k.table, k.key, k.es, false)
 		}

@@ -136,7 +136,7 @@ func (l *Link) part(ctx context.Context, tx Tx, t *change.Transaction, total *re
 		if err == nil {
 			total.add(&p.out)
 			l.rememberUnlocked(total, &p)
-			g.enterTruncates(l.agent.o.Window, l.accepts)
+			g.enterTruncates(l.agent.o.Window)
 			enterPart(l.agent.o.Window, g, func(k *keyWork) bool {
 				return l.agent.o.Window.KeepsApplied(l.from, !p.out.unlocked[k])
 			})

@@ -134,7 +134,7 @@ func replay(ctx context.Context, log Log, epoch uint32, low, high uint64, f func
 // rows had been locked is not known any more: as if not.
 func enter(w *conflict.Window, t *change.Transaction, accepts func(*change.Table) bool) {
 	g := newGroup([]change.Transaction{*t}, accepts)
-	g.enterTruncates(w, accepts)
+	g.enterTruncates(w)
 	if t.More || t.Part > 0 {
 		enterPart(w, g, func(*keyWork) bool { return true })
 		return
@@ -147,13 +147,13 @@ func enter(w *conflict.Window, t *change.Transaction, accepts func(*change.Table
 // enterTruncates puts the truncates of a group, which is one transaction or a part of
 // one, into the window. It comes before the keys: those the transaction wrote after
 // it stand in its place.
-func (g *group) enterTruncates(w *conflict.Window, accepts func(*change.Table) bool) {
+func (g *group) enterTruncates(w *conflict.Window) {
 	if g.wiped == nil {
 		return
 	}
 	t := g.first()
 	for i := range t.Rows {
-		if r := &t.Rows[i]; r.Op == change.Truncate && accepts(r.Table) {
+		if r := &t.Rows[i]; r.Op == change.Truncate && g.accepts(r.Table) {
 			w.TruncateApplied(r.Table, conflict.TxOf(t))
 		}
 	}

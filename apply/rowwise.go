@@ -22,13 +22,12 @@ type rowwise struct {
 	savepoints bool
 	settled    map[conflict.Key]bool // a decision other than "apply" was carried out
 	blocked    map[conflict.Key]bool // parked in this transaction
-	accepts    func(*change.Table) bool
 }
 
 func (t *rowwise) run(ctx context.Context) error {
 	tx := t.g.first()
 	for i := range tx.Rows {
-		if r := &tx.Rows[i]; r.Op == change.Truncate && t.accepts(r.Table) {
+		if r := &tx.Rows[i]; r.Op == change.Truncate && t.g.accepts(r.Table) {
 			if l, ok := t.tx.(TableLocker); ok {
 				if err := l.LockTable(ctx, r.Table); err != nil {
 					return err
@@ -47,7 +46,7 @@ func (t *rowwise) run(ctx context.Context) error {
 	}
 	for i := range tx.Rows {
 		r := &tx.Rows[i]
-		if !t.accepts(r.Table) {
+		if !t.g.accepts(r.Table) {
 			continue
 		}
 		if err := t.one(ctx, tx, i, r); err != nil {

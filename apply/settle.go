@@ -181,7 +181,7 @@ func (l *Link) execute(ctx context.Context, t *try, w way) error {
 	case settledWay:
 		return t.settled(ctx)
 	}
-	r := &rowwise{try: *t, savepoints: w == rowWay, accepts: l.accepts}
+	r := &rowwise{try: *t, savepoints: w == rowWay}
 	err := r.run(ctx)
 	t.out = r.out
 	return err
@@ -211,7 +211,7 @@ func (l *Link) myTurn(ctx context.Context, before <-chan struct{}) error {
 func (l *Link) committedGroup(g *group, out *result) {
 	w := l.agent.o.Window
 	if g.exact {
-		g.enterTruncates(w, l.accepts)
+		g.enterTruncates(w)
 	}
 	for _, k := range g.keys {
 		if locked := !out.unlocked[k]; w.KeepsApplied(l.from, locked) {
