@@ -89,10 +89,12 @@ type Agent struct {
 	o      Options
 	log    *slog.Logger
 
-	mu     sync.Mutex
-	queue  *queue
-	ready  chan struct{} // closed when queue is set; replaced when a session ends
-	status Status
+	mu    sync.Mutex
+	queue *queue
+	// reached is up to where the sessions before have read the log.
+	reached change.Position
+	ready   chan struct{} // closed when queue is set; replaced when a session ends
+	status  Status
 }
 
 // New returns an agent that reads source and publishes to pub. It connects nothing.
@@ -269,6 +271,9 @@ func (a *Agent) open(ctx context.Context) (Reader, *queue, error) {
 		q.stored = 0
 	}
 	q.processed = tail.Position
+	a.mu.Lock()
+	q.again = a.reached
+	a.mu.Unlock()
 	q.releases.delay = a.o.ReleaseDelay
 	return r, q, nil
 }
@@ -281,8 +286,14 @@ func (a *Agent) begin(q *queue) {
 }
 
 func (a *Agent) end(q *queue) {
+	q.mu.Lock()
+	reached := q.processed
+	q.mu.Unlock()
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.source.Compare(a.reached, reached) < 0 {
+		a.reached = reached
+	}
 	if a.queue == q {
 		a.queue, a.ready = nil, make(chan struct{})
 	}

@@ -22,6 +22,7 @@ type queue struct {
 	inflight     int
 	baseClock    uint64 // clock of an empty queue: frames that carry only a fact
 	processed    change.Position
+	again        change.Position // up to here an earlier session has stamped
 	large        bool     // some but not all parts of a transaction were stamped
 	before       uint64   // the clock before it was
 	fact         uint64   // greatest clock a fence asked to be stored
@@ -248,8 +249,9 @@ func (q *queue) done(clock uint64) {
 
 // fence waits until p has been reached; with raise it also makes sure that whatever
 // is stamped later is greater, and that this is stored. A large transaction that has
-// its stamp already is waited for: what of it is still to be read would be less. It
-// returns the last seq given.
+// its stamp already is waited for: what of it is still to be read would be less. So
+// is what an earlier session has stamped: the bus may have lost it and a peer may have
+// it, so it must be stamped again as it was. It returns the last seq given.
 func (q *queue) fence(ctx context.Context, p change.Position, raise uint64) (uint64, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -260,7 +262,7 @@ func (q *queue) fence(ctx context.Context, p change.Position, raise uint64) (uin
 		defer stop()
 	}
 	if err := q.wait(ctx, func() bool {
-		return q.compare(q.processed, p) >= 0 && (raise == 0 || !q.large)
+		return q.compare(q.processed, p) >= 0 && (raise == 0 || !q.large && q.compare(q.processed, q.again) >= 0)
 	}); err != nil {
 		return 0, err
 	}

@@ -89,3 +89,42 @@ func TestTheFirstTransactionOfASiteIsStampedAtOnce(t *testing.T) {
 	s := &script{events: []Event{{Kind: Local, Position: "1", CommitTime: time.Unix(1, 0)}}}
 	yes(t, "stamping the first transaction", s.steps(t).Read)
 }
+
+// A raise of the clock must not come before what an earlier session has stamped: the
+// bus may have lost that frame when a peer already had it.
+func TestWhatAnEarlierSessionStampedIsStampedAgainAsItWas(t *testing.T) {
+	const raise = 1 << 62
+	first := Event{Kind: Local, Position: "5", CommitTime: time.Unix(1, 0)}
+	s := &script{events: []Event{first}}
+	a := New(s, s, Options{Cluster: "test", Site: "mumbai", Epoch: 1})
+	begin := func() *Stepper {
+		t.Helper()
+		st, err := a.Steps(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st
+	}
+	st := begin()
+	yes(t, "stamping", st.Read)
+	yes(t, "publishing", st.Publish)
+	if err := st.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.events = []Event{first} // the bus has lost the frame
+	st = begin()
+	defer func() { _ = st.Close(context.Background()) }()
+	fence := func(ctx context.Context) (bool, error) { return st.Fence(ctx, "", raise) }
+	no(t, "raising the clock", fence)
+	yes(t, "stamping again", st.Read)
+	yes(t, "publishing again", st.Publish)
+	no(t, "raising the clock before that is stored", fence)
+	yes(t, "storing it", st.Settle)
+	yes(t, "publishing the clock", st.Publish)
+	yes(t, "storing the clock", st.Settle)
+	yes(t, "raising the clock", fence)
+	before, again := s.frames[0].Transactions[0], s.frames[1].Transactions[0]
+	if before.Seq != again.Seq || before.HLC != again.HLC {
+		t.Errorf("stamped %d with clock %d, and again %d with clock %d", before.Seq, before.HLC, again.Seq, again.HLC)
+	}
+}
