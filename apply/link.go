@@ -326,14 +326,16 @@ func (l *Link) learn(ctx context.Context, c Checkpoint) error {
 	l.mu.Unlock()
 	if c.Seq > known.Seq {
 		var seen change.Seen
+		found := newFindings()
 		err := replay(ctx, l.source, c.Epoch, known.Seq, c.Seq, func(t *change.Transaction) {
-			enter(l.agent.o.Window, t, l.accepts)
+			found.note(enterAgain(l.agent.o.Window, t, l.accepts))
 			seen = t.Seen
 		})
 		if err != nil {
 			return fmt.Errorf("reading what was applied of the stream of %s: %w", l.from, err)
 		}
 		l.agent.o.Window.Settled(l.from, c.Seq, seen)
+		l.expect(found)
 	}
 	l.mu.Lock()
 	l.status.Applied = c

@@ -47,10 +47,14 @@ func rebuild(ctx context.Context, a *Agent, points map[change.Site]Checkpoint) e
 	for _, from := range peers {
 		c := points[from]
 		low[from] = min(w.Low(from), c.Seq)
-		err := replay(ctx, a.o.Logs[from], c.Epoch, low[from], c.Seq, func(t *change.Transaction) { enter(w, t, a.applied(t, holds)) })
+		found := newFindings()
+		err := replay(ctx, a.o.Logs[from], c.Epoch, low[from], c.Seq, func(t *change.Transaction) {
+			found.note(enterAgain(w, t, a.applied(t, holds)))
+		})
 		if err != nil {
 			return fmt.Errorf("stream of %s: %w", from, err)
 		}
+		a.links[from].expect(found)
 	}
 	return deepen(ctx, a, points, own.Epoch, low, holds)
 }
@@ -127,20 +131,6 @@ func replay(ctx context.Context, log Log, epoch uint32, low, high uint64, f func
 				return nil
 			}
 		}
-	}
-}
-
-// enter puts an applied transaction of a peer into the window again. Whether its
-// rows had been locked is not known any more: as if not.
-func enter(w *conflict.Window, t *change.Transaction, accepts func(*change.Table) bool) {
-	g := newGroup([]change.Transaction{*t}, accepts)
-	g.enterTruncates(w)
-	if t.More || t.Part > 0 {
-		enterPart(w, g, func(*keyWork) bool { return true })
-		return
-	}
-	for _, k := range g.keys {
-		w.Applied(k.table, k.key, k.es, false)
 	}
 }
 

@@ -57,6 +57,8 @@ type recheck struct {
 	work *keyWork
 	seq  uint64 // of the transaction that was applied last
 	now  bool   // not in passing
+	// found: the window was rebuilt with it; what it met may have been recorded.
+	found bool
 }
 
 // awaitRecheck notes the keys of what was committed up to seq that must be looked at again.
@@ -114,7 +116,7 @@ func (l *Link) tryRecheckNow(ctx context.Context, c Checkpoint) error {
 
 // settleRechecks records, in passing, what the others have met meanwhile.
 func (l *Link) settleRechecks(ctx context.Context, c Checkpoint) error {
-	var todo []*keyWork
+	var todo, found []*keyWork
 	w := l.agent.o.Window
 	l.mu.Lock()
 	l.recheck = slices.DeleteFunc(l.recheck, func(r recheck) bool {
@@ -122,14 +124,22 @@ func (l *Link) settleRechecks(ctx context.Context, c Checkpoint) error {
 			return false
 		}
 		d := w.Decide(r.work.table, r.work.key, r.work.es, r.work.final)
-		if l.metLocal(r.work.decision.Met, d.Met) {
+		switch {
+		case !l.metLocal(r.work.decision.Met, d.Met):
+			return true
+		case r.found:
+			found = append(found, r.work)
+		default:
 			todo = append(todo, r.work)
-			return false // until it is recorded
 		}
-		return true
+		return false // until it is recorded
 	})
 	l.mu.Unlock()
-	if len(todo) == 0 {
+	lacking, err := l.unrecorded(ctx, found)
+	if err != nil {
+		return err
+	}
+	if todo = append(todo, lacking...); len(todo) == 0 {
 		return nil
 	}
 	release, err := l.reserve(ctx, &group{keys: todo})

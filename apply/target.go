@@ -33,6 +33,12 @@ type Target interface {
 	Parked(ctx context.Context) ([]Parked, error)
 }
 
+// Recorder is a Target that can tell which conflicts are recorded: after a restart it
+// is asked for those that a crash may have come in between.
+type Recorder interface {
+	Recorded(ctx context.Context, conflicts []Conflict) ([]bool, error)
+}
+
 // Tx is one open target transaction. Its methods are called by one goroutine at a
 // time. After an error other than a count mismatch only Rollback may follow,
 // unless the call was made between Savepoint and RollbackTo.

@@ -13,13 +13,17 @@ type meeting struct {
 	older, newer change.Version
 }
 
+func meetingOf(c *apply.Conflict) meeting {
+	return meeting{keyOf(c.Table, c.Key), c.Older.Version, c.Newer.Version}
+}
+
 // judgeConflicts: a conflict that two sites recorded reads the same at both; and one
 // of two writes that met nothing else was recorded once at every site.
 func (w *World) judgeConflicts(h *history) {
 	records := map[meeting]map[change.Site][]apply.Conflict{}
 	for _, s := range w.sites {
 		for _, c := range s.db.conflicts {
-			m := meeting{keyOf(c.Table, c.Key), c.Older.Version, c.Newer.Version}
+			m := meetingOf(&c)
 			if records[m] == nil {
 				records[m] = map[change.Site][]apply.Conflict{}
 			}

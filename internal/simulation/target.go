@@ -59,6 +59,24 @@ func (t *target) Begin(_ context.Context, c apply.Checkpoint) (apply.Tx, error) 
 	return &targetTx{target: t, c: c, s: t.db.session()}, nil
 }
 
+// Recorded implements apply.Recorder.
+func (t *target) Recorded(_ context.Context, conflicts []apply.Conflict) ([]bool, error) {
+	if err := t.around("recorded"); err != nil {
+		return nil, err
+	}
+	t.db.mu.Lock()
+	defer t.db.mu.Unlock()
+	there := map[meeting]bool{}
+	for i := range t.db.conflicts {
+		there[meetingOf(&t.db.conflicts[i])] = true
+	}
+	out := make([]bool, len(conflicts))
+	for i := range conflicts {
+		out[i] = there[meetingOf(&conflicts[i])]
+	}
+	return out, nil
+}
+
 // targetTx is a transaction of apply. A row that another session has locked makes it
 // give way.
 type targetTx struct {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/concord-db/concord/apply"
 	"github.com/concord-db/concord/internal/change"
 )
@@ -107,6 +109,44 @@ func (tx *targetTx) Record(ctx context.Context, conflicts []apply.Conflict, park
 		b.add(q)
 	}
 	return tx.run(ctx, b, "recording")
+}
+
+var _ apply.Recorder = (*DB)(nil)
+
+const recordedSQL = `SELECT r.n FROM jsonb_to_recordset($1::jsonb) AS r(n int4, table_name text, key jsonb,
+	older_origin text, older_seq int8, newer_origin text, newer_seq int8)
+WHERE EXISTS (SELECT FROM concord.conflict c WHERE c.table_name = r.table_name AND c.key = r.key
+	AND c.older_origin = r.older_origin AND c.older_seq = r.older_seq
+	AND c.newer_origin = r.newer_origin AND c.newer_seq = r.newer_seq)`
+
+// Recorded implements apply.Recorder.
+func (db *DB) Recorded(ctx context.Context, conflicts []apply.Conflict) ([]bool, error) {
+	type asked struct {
+		N int `json:"n"`
+		conflictRecord
+	}
+	out := make([]bool, len(conflicts))
+	records := make([]asked, len(conflicts))
+	for i := range conflicts {
+		records[i] = asked{i, conflictRecordOf(&conflicts[i])}
+	}
+	text, err := json.Marshal(records)
+	if err != nil || len(conflicts) == 0 {
+		return out, err
+	}
+	err = db.ask(ctx, "looking for recorded conflicts", func(conn *pgx.Conn) error {
+		rows, err := conn.Query(ctx, recordedSQL, string(text))
+		if err != nil {
+			return err
+		}
+		var n int
+		_, err = pgx.ForEachRow(rows, []any{&n}, func() error {
+			out[n] = true
+			return nil
+		})
+		return err
+	})
+	return out, err
 }
 
 func conflictRecordOf(c *apply.Conflict) conflictRecord {

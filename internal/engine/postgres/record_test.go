@@ -85,6 +85,13 @@ func TestConflictsAreKeptForPeople(t *testing.T) {
 			t.Errorf("no such conflict: %v", err)
 		}
 
+		other := someConflict(u, 2)
+		other.Newer.Seq++
+		there, err := a.Recorded(a.ctx, []apply.Conflict{other, first, someConflict(s, 2), someConflict(u, 2500)})
+		if want := []bool{false, true, false, true}; err != nil || !slices.Equal(there, want) {
+			t.Errorf("recorded: %v %v, want %v", there, err, want)
+		}
+
 		count := func(f site.ConflictFilter) (n int, last int64) {
 			got, err := a.ListConflicts(a.ctx, f)
 			if err != nil {
