@@ -14,7 +14,7 @@ import (
 // A conflict with a local write that came between a fence and the commit is recorded
 // after the commit, and a crash may come before that. So what the window was rebuilt
 // with is looked at like keys that could not be locked; whether a conflict was recorded
-// the database tells.
+// the database tells. It reaches as far back as the window.
 
 // findings are the last applied writes of keys, of one origin, that the window was
 // brought up to date with.

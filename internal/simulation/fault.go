@@ -90,6 +90,9 @@ func (s *site) around(point string) error {
 	if s.stop != nil {
 		return s.stop
 	}
+	if s.at != nil {
+		s.at(point)
+	}
 	w := s.w
 	if s.busy++; s.busy > 100000 {
 		w.fail(Rest, "a step of %s does not end (%s)", s.name, point)

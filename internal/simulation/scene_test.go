@@ -178,3 +178,70 @@ func TestNoWriteIsDecidedAgainstATransactionWhoseCommitIsInDoubt(t *testing.T) {
 		})
 	}
 }
+
+// An application may insert a row between the fence and the commit of a delete that
+// found none. They meet, and that is recorded once, although the agents crash.
+func TestAConflictMetAfterTheFenceIsRecordedAlthoughTheAgentsCrash(t *testing.T) {
+	for name, table := range map[string]*change.Table{"last_write_wins": plainTable, "a policy with images": policyTable} {
+		for _, crash := range []string{"", "committed"} {
+			t.Run(name+" "+crash, func(t *testing.T) {
+				sc := newScene(t, 2)
+				sc.commits(0, func(s *session) error {
+					if err := s.insert(table, row("k", "of s0")); err != nil {
+						return err
+					}
+					return s.remove(table, "k")
+				})
+				s := sc.sites[1]
+				came := false
+				s.at = func(point string) {
+					switch {
+					case point == "commit" && !came:
+						came = true
+						tx := s.db.session()
+						if err := tx.insert(table, row("k", "of s1")); err != nil || !s.app.commit(tx, s.clock(), false) {
+							t.Errorf("the application could not insert: %v", err)
+						}
+					case came && crash != "" && point == crash:
+						s.stop, crash = errCrash, ""
+					}
+				}
+				sc.applies(1, 0)
+				if !came {
+					t.Fatal("nothing was committed")
+				}
+				s.down()
+				sc.rest()
+				sc.judge()
+				sc.well()
+			})
+		}
+	}
+}
+
+// Changes of a table that does not exist yet are applied in their own order when it
+// has come: truncates and moved keys with the others.
+func TestHeldChangesAreAppliedWhenTheTableHasCome(t *testing.T) {
+	for name, table := range map[string]*change.Table{"last_write_wins": plainTable, "a policy with images": policyTable} {
+		t.Run(name, func(t *testing.T) {
+			sc := newScene(t, 2)
+			here := sc.sites[1].db
+			here.lacks, sc.sites[1].lacked = table.QualifiedName(), true
+			sc.commits(0, func(s *session) error { return s.insert(table, row("gone", "first")) })
+			sc.commits(0, func(s *session) error { return s.truncate(table) })
+			sc.commits(0, func(s *session) error { return s.insert(table, row("from", "second")) })
+			sc.commits(0, func(s *session) error { return s.update(table, row("from", "second"), row("to", "third")) })
+			sc.applies(1, 0)
+			if n := len(here.holds); n != 1 {
+				t.Fatalf("%d tables are held back", n)
+			}
+			sc.createTables()
+			sc.rest()
+			sc.judge()
+			sc.well()
+			if len(here.holds) != 0 {
+				t.Error("the table is still held back")
+			}
+		})
+	}
+}

@@ -33,8 +33,9 @@ type site struct {
 	busy   int   // calls of the step under way
 	budget int   // how much may still come between its calls
 
-	loseAnswer bool // to the next commit of apply
-	lacked     bool // a table did not exist here at first
+	at         func(point string) // called at every point of apply's path; nil: nothing
+	loseAnswer bool               // to the next commit of apply
+	lacked     bool               // a table did not exist here at first
 }
 
 // agents is one life of a site's agents.
