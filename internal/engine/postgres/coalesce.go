@@ -13,13 +13,16 @@ const (
 	// promptReads is how many such reads in a row tell that a lot is coming.
 	promptReads = 16
 	// gatherTime is how long more is then let come before each read.
-	gatherTime = 5 * time.Millisecond
+	gatherTime = 10 * time.Millisecond
+	// moreTime is how long after a read that emptied a full kernel: what waited at the
+	// sender is on its way.
+	moreTime = 200 * time.Microsecond
 	// gatherBytes is how much is then read at once, and how much may come before the
 	// kernel wakes anyone.
 	gatherBytes = 512 << 10
 	// windowBytes is how much the kernel takes in while nobody reads: beyond that the
 	// server's side keeps what it sends, and sends it in large pieces later.
-	windowBytes = 64 << 10
+	windowBytes = 32 << 10
 )
 
 // coalescer is the connection of a walsender, read in larger pieces when a lot is
@@ -37,6 +40,7 @@ type coalescer struct {
 	raw     syscall.RawConn // nil when the system cannot do this: then it only waits
 	prompt  int             // reads in a row that found data waiting
 	waiting bool            // the kernel has been told
+	more    bool            // the kernel was full: more waits at the sender
 }
 
 func newCoalescer(conn net.Conn) *coalescer {
@@ -80,27 +84,42 @@ func (c *coalescer) gather(p []byte) (int, error) {
 		}
 		c.waiting = true
 	}
-	time.Sleep(gatherTime)
-	if c.raw == nil {
-		return 0, nil
-	}
-	total := 0
-	for total < len(p) { // what is read makes room for what waits at the sender
-		n, err := readNow(c.raw, p[total:])
-		total += n
-		if total > 0 && (n == 0 || err != nil) {
-			return total, nil // an error comes again
+	for {
+		again := c.more
+		if again {
+			time.Sleep(moreTime)
+		} else {
+			time.Sleep(gatherTime)
 		}
-		if err != nil {
-			return 0, err
+		if c.raw == nil {
+			return 0, nil
 		}
-		if n == 0 {
+		n, err := c.drain(p)
+		if n > 0 || err != nil {
+			return n, err
+		}
+		if !again { // else it is only not here yet
 			break
 		}
 	}
-	if total > 0 {
-		return total, nil
-	}
 	c.prompt, c.waiting = 0, false
 	return 0, setLowWater(c.raw, 1)
+}
+
+// drain reads what has come, and what comes from the sender because of it. It sets
+// more.
+func (c *coalescer) drain(p []byte) (total int, err error) {
+	c.more = false
+	for total < len(p) {
+		n, err := readNow(c.raw, p[total:])
+		if n == 0 {
+			if total > 0 {
+				err = nil // it comes again
+			}
+			return total, err
+		}
+		total += n
+		c.more = n >= windowBytes/2
+	}
+	return total, nil
 }
