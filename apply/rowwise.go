@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/concord-db/concord/conflict"
 	"github.com/concord-db/concord/internal/change"
@@ -113,23 +114,36 @@ func (t *rowwise) guarded(ctx context.Context, tx *change.Transaction, index int
 			return err
 		}
 	}
+	believed := make([]keyWork, len(works))
+	for i, k := range works {
+		believed[i] = *k
+	}
 	err := f()
 	if err == nil {
 		t.countOne(len(works))
 		return nil
 	}
+	partial := errors.Is(err, errPartial)
 	var schema *SchemaError
 	switch {
-	case errors.Is(err, errPartial):
-		t.undo(before)
-		t.parkRow(tx, index, ReasonPartial, "the row must be written whole, but its origin logged only the changed columns (unchanged TOAST); set REPLICA IDENTITY FULL on the table at "+string(t.l.from), false)
-		t.block(works)
-		return nil
-	case errors.As(err, &schema), !errors.Is(err, ErrRejected), !t.savepoints:
+	case errors.As(err, &schema), !partial && !errors.Is(err, ErrRejected):
+		return err
+	case !t.savepoints && partial:
+		return fmt.Errorf("%w: %w", ErrRejected, err) // half of it may be written: again, with savepoints
+	case !t.savepoints:
 		return err
 	}
 	if err := t.tx.RollbackTo(ctx); err != nil {
 		return err
+	}
+	for i, k := range works { // the rows are as they were
+		k.current, k.written = believed[i].current, believed[i].written
+	}
+	if partial {
+		t.undo(before)
+		t.parkRow(tx, index, ReasonPartial, "the row must be written whole, but its origin logged only the changed columns (unchanged TOAST); set REPLICA IDENTITY FULL on the table at "+string(t.l.from), false)
+		t.block(works)
+		return nil
 	}
 	for _, k := range works {
 		now, rerr := t.tx.Read(ctx, k.table, [][]change.Value{k.image})

@@ -104,6 +104,28 @@ func TestParkedChangeIsAppliedByAPerson(t *testing.T) {
 	p.mustRun(p.b, "parked", "list", "--site", "pune")
 }
 
+// A refused insert makes no row: what follows on the link must not wait for one.
+func TestARefusedInsertDoesNotHoldUpItsLink(t *testing.T) {
+	p := newPair(t, pairOptions{schema: loadSchema})
+	p.b.exec("ALTER TABLE accounts ADD CONSTRAINT solvent CHECK (balance >= 0)")
+	p.a.start()
+	p.b.start()
+	p.a.exec("INSERT INTO accounts VALUES (1001, -1, 'new', 'mumbai')")
+	p.a.exec("UPDATE accounts SET id = 1002, balance = -1 WHERE id = 3") // the same by a key that moves
+	p.a.exec("UPDATE accounts SET balance = 44 WHERE id = 2")
+	p.quiesce(60 * time.Second)
+	out, code := p.run(p.b, "parked", "list", "--site", "pune")
+	if code != 1 || strings.Count(out, "solvent") < 2 {
+		t.Errorf("parked list: exit %d\n%s", code, out)
+	}
+	if got := p.b.one("SELECT balance FROM accounts WHERE id = 2"); got != "44" {
+		t.Error("what came after the refused changes has not been applied")
+	}
+	if got := p.b.one("SELECT count(*) FROM accounts WHERE id IN (3, 1001, 1002)"); got != "1" {
+		t.Errorf("%s rows where only the row that was not moved belongs", got)
+	}
+}
+
 // Each wrong situation has one clear message with its remedy.
 func TestWrongSituationsAreNamed(t *testing.T) {
 	p := newPair(t, pairOptions{schema: loadSchema})
