@@ -275,6 +275,9 @@ func (l *Link) settleKey(ctx context.Context, c Checkpoint, k *keyWork) error {
 		if err == nil && len(missing) > 0 {
 			err = errSurprise
 		}
+		if err == nil && k.current == nil {
+			err = l.stillMakes(ctx, tx, k, state)
+		}
 		if err != nil {
 			return err
 		}
@@ -290,5 +293,21 @@ func (l *Link) settleKey(ctx context.Context, c Checkpoint, k *keyWork) error {
 		return err
 	}
 	l.countRows(&result{conflicts: met})
+	return nil
+}
+
+// stillMakes looks again at a key whose row was just made: its key is locked only now,
+// and an application may have made and removed the row since it was read.
+func (l *Link) stillMakes(ctx context.Context, tx Tx, k *keyWork, state []change.Value) error {
+	p, err := tx.LogPosition(ctx)
+	if err != nil {
+		return err
+	}
+	if err := l.askFence(ctx, p, 0, l.agent.o.FenceTimeout); err != nil {
+		return err
+	}
+	if now, ok := l.agent.o.Window.State(k.table, k.key); !ok || !sameImage(now, state) {
+		return errSurprise
+	}
 	return nil
 }

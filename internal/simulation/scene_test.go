@@ -245,3 +245,44 @@ func TestHeldChangesAreAppliedWhenTheTableHasCome(t *testing.T) {
 		})
 	}
 }
+
+// A key that is looked at again after the commit may have no row, and then one for a
+// moment: what was made of it in between must not come back.
+func TestARowThatCameAndWentWhileItsKeyWasLookedAtAgainStaysGone(t *testing.T) {
+	sc := newScene(t, 2)
+	sc.commits(0, func(s *session) error {
+		if err := s.insert(policyTable, row("k", "of s0")); err != nil {
+			return err
+		}
+		return s.remove(policyTable, "k")
+	})
+	s := sc.sites[1]
+	does := func(do func(*session) error) {
+		tx := s.db.session()
+		if err := do(tx); err != nil || !s.app.commit(tx, s.clock(), false) {
+			t.Errorf("the application could not commit: %v", err)
+		}
+	}
+	var next int
+	steps := []struct {
+		point string
+		do    func()
+	}{
+		{"committed", func() {}},
+		{"position", func() { does(func(tx *session) error { return tx.insert(policyTable, row("k", "of s1")) }) }},
+		{"write", func() { does(func(tx *session) error { return tx.remove(policyTable, "k") }) }},
+	}
+	s.at = func(point string) {
+		if next < len(steps) && point == steps[next].point {
+			next++
+			steps[next-1].do()
+		}
+	}
+	sc.applies(1, 0)
+	if next != len(steps) {
+		t.Fatalf("only %d things happened", next)
+	}
+	sc.rest()
+	sc.judge()
+	sc.well()
+}
