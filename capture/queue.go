@@ -23,12 +23,12 @@ type queue struct {
 	baseClock    uint64 // clock of an empty queue: frames that carry only a fact
 	processed    change.Position
 	again        change.Position // up to here an earlier session has stamped
-	large        bool     // some but not all parts of a transaction were stamped
-	before       uint64   // the clock before it was
-	fact         uint64   // greatest clock a fence asked to be stored
-	stored       uint64   // greatest clock that is stored
-	fencing      int      // fences that wait for a position
-	releases     releases // of the settling goroutine alone
+	large        bool            // some but not all parts of a transaction were stamped
+	before       uint64          // the clock before it was
+	fact         uint64          // greatest clock a fence asked to be stored
+	stored       uint64          // greatest clock that is stored
+	fencing      int             // fences that wait for a position
+	releases     releases        // of the settling goroutine alone
 	closed       error
 
 	// Set before use. size is the size of a frame; linger is how long a frame that has
