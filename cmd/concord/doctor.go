@@ -51,6 +51,7 @@ func examine(ctx context.Context, cfg *config.Config, names []change.Site, opts 
 	checks := []siteCheck{{Check: enginesite.Check{Name: "config", Status: enginesite.OK,
 		Detail: fmt.Sprintf("%s: %d sites, %d rules, %d warnings", cfg.Path, len(cfg.Sites), len(cfg.Rules), len(cfg.Warnings))}}}
 	offsets := map[change.Site]enginesite.Identity{}
+	schemas := map[change.Site][]enginesite.Table{}
 	for _, n := range names {
 		db, err := site.Engine(cfg, n, opts.logger())
 		if err != nil {
@@ -62,9 +63,14 @@ func examine(ctx context.Context, cfg *config.Config, names []change.Site, opts 
 		if id, err := db.Identity(ctx); err == nil {
 			offsets[n] = id
 		}
+		// Why a database does not answer is among its own checks.
+		if tables, err := db.Schema(ctx); err == nil {
+			schemas[n] = tables
+		}
 		db.Close(ctx)
 		checks = append(checks, siteCheck{Site: n, Check: busCheck(ctx, cfg, n)})
 	}
+	checks = append(checks, schemaChecks(cfg, names, schemas)...)
 	return append(checks, clockCheck(cfg, names, offsets)...), nil
 }
 
