@@ -36,7 +36,7 @@ func (l *Link) Step(ctx context.Context, txs []change.Transaction) error {
 	if err := l.releaseHolds(ctx, c); err != nil {
 		return err
 	}
-	next := c.Seq + 1
+	previous, next := c.Seq, c.Seq+1
 	var queue []*work
 	for i := 0; i < len(txs); i++ {
 		t := &txs[i]
@@ -56,13 +56,13 @@ func (l *Link) Step(ctx context.Context, txs []change.Transaction) error {
 		if n == 0 {
 			return fmt.Errorf("the large transaction %d is not whole", t.Seq)
 		}
-		if err := l.steps(ctx, append(queue, partsOf(txs[i:i+n]))); err != nil {
+		if err := l.steps(ctx, append(queue, partsOf(txs[i:i+n])), previous); err != nil {
 			return err
 		}
-		queue = nil
+		queue, previous = nil, t.Seq
 		i += n - 1
 	}
-	return l.steps(ctx, queue)
+	return l.steps(ctx, queue, previous)
 }
 
 // parts counts the parts at the front of txs up to the last of the same
@@ -88,21 +88,25 @@ func partsOf(txs []change.Transaction) *work {
 	return &work{parts: c}
 }
 
-func (l *Link) steps(ctx context.Context, queue []*work) error {
+// steps executes works. As in dispatch each follows the one before it, not what the
+// status says: a crash of the database that takes one back fences the next.
+func (l *Link) steps(ctx context.Context, queue []*work, previous uint64) error {
 	for _, w := range queue {
-		err := l.step(ctx, w)
+		err := l.step(ctx, w, previous)
 		if errors.Is(err, errAgain) {
 			return fmt.Errorf("%w: %w", ErrTransient, err)
 		}
 		if err != nil {
 			return err
 		}
+		if n := len(w.txs); n > 0 {
+			previous = w.txs[n-1].Seq
+		}
 	}
 	return nil
 }
 
-func (l *Link) step(ctx context.Context, w *work) error {
-	previous := l.Status().Applied.Seq
+func (l *Link) step(ctx context.Context, w *work, previous uint64) error {
 	g := &group{exact: true}
 	if w.parts == nil {
 		g = newGroup(w.txs, l.accepts)
