@@ -313,8 +313,8 @@ func (e *examination) rights(ctx context.Context) error {
 	if len(missing) == 0 {
 		e.fine("rights", "the role may do all it needs")
 	}
-	for _, sql := range missing {
-		e.add("rights", site.Critical, "the role lacks a right", sql)
+	if n := len(missing); n > 0 {
+		e.add("rights", site.Critical, fmt.Sprintf("the role lacks %d of the rights it needs", n), strings.Join(missing, "; "))
 	}
 	return nil
 }

@@ -170,7 +170,7 @@ func connectError(err error) error {
 		case "28000", "28P01": // no pg_hba.conf entry, role, or password
 			return fmt.Errorf("connecting: %w: %w; check the role, its password and pg_hba.conf", change.ErrRefused, err)
 		case "3D000":
-			return fmt.Errorf("connecting: %w: %w", change.ErrRefused, err)
+			return fmt.Errorf("connecting: %w: %w; create it, or put its name right in the dsn", change.ErrRefused, err)
 		case "42501": // no right to connect, or to read the log
 			return fmt.Errorf("connecting: %w: %w; see concord init --grants", change.ErrRefused, err)
 		}
