@@ -225,7 +225,7 @@ func (t *try) confirm(ctx context.Context) error {
 }
 
 func sameDecision(a, b conflict.Decision) bool {
-	return a.Known == b.Known && a.Keep == b.Keep && a.Partial == b.Partial && sameMet(a.Met, b.Met) &&
+	return a.Known == b.Known && (a.Err == nil) == (b.Err == nil) && a.Keep == b.Keep && a.Partial == b.Partial && sameMet(a.Met, b.Met) &&
 		(a.State == nil) == (b.State == nil) && slices.Equal(a.State, b.State)
 }
 
@@ -293,6 +293,10 @@ func (t *try) plan(k *keyWork, writes []Write) []Write {
 		t.recordMet(k, policy, k.current, "parked")
 		t.parkKey(k, ReasonPolicy, "policy park: two sites wrote this row without knowing of each other", false)
 		return writes
+	case !d.Known && d.Err != nil:
+		t.recordMet(k, policy, k.current, "parked")
+		t.parkKey(k, ReasonPolicy, ruleFailed(d.Err), false)
+		return writes
 	case d.Keep:
 		t.out.kept += k.rows
 		t.recordMet(k, policy, k.current, "")
@@ -319,6 +323,11 @@ func (t *try) plan(k *keyWork, writes []Write) []Write {
 		writes = append(writes, w)
 	}
 	return writes
+}
+
+// ruleFailed says what to do about a rule that could not decide.
+func ruleFailed(err error) string {
+	return err.Error() + "; write the row as it should be at one site, then discard what is parked at each"
 }
 
 // writeFor brings the row of k, which is known and locked if there is one, to

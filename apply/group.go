@@ -113,11 +113,11 @@ func (g *group) add(t *change.Transaction, slab []keyWork) []keyWork {
 		case g.wiped.Covers(i, r): // undone by a truncate of its own transaction
 		case r.Op == change.Truncate: // executed in order, decided as a whole
 		case r.MovesKey():
-			slab = g.note(tx, r.Table, change.Delete, r.Old, nil, slab)
-			slab = g.note(tx, r.Table, change.Insert, r.New, r.New, slab)
+			slab = g.note(r.Old, &conflict.Write{Tx: tx, Op: change.Delete, Old: conflict.OldOf(r), Table: r.Table}, slab)
+			slab = g.note(r.New, &conflict.Write{Tx: tx, Op: change.Insert, Image: r.New, Table: r.Table}, slab)
 			g.byKey[g.lastKey(r.New, r.Table)].rows-- // one row change, two keys
 		default:
-			slab = g.note(tx, r.Table, r.Op, r.Key(), r.New, slab)
+			slab = g.note(r.Key(), &conflict.Write{Tx: tx, Op: r.Op, Image: r.New, Old: conflict.OldOf(r), Table: r.Table}, slab)
 		}
 	}
 	return slab
@@ -131,31 +131,30 @@ func (g *group) lastKey(image []change.Value, t *change.Table) conflict.Key {
 
 // note adds one write of a key, as the net effect when the transaction has written
 // the key before.
-func (g *group) note(tx *conflict.Tx, t *change.Table, op change.Op, keyImage, image []change.Value, slab []keyWork) []keyWork {
-	k := g.lastKey(keyImage, t)
+func (g *group) note(keyImage []change.Value, e *conflict.Write, slab []keyWork) []keyWork {
+	k := g.lastKey(keyImage, e.Table)
 	w := g.byKey[k]
 	if w == nil {
 		if len(slab) == cap(slab) {
 			slab = make([]keyWork, 0, 256)
 		}
-		slab = append(slab, keyWork{key: k, image: keyImage, first: op})
+		slab = append(slab, keyWork{key: k, image: keyImage, first: e.Op})
 		w = &slab[len(slab)-1]
 		g.byKey[k] = w
 		g.keys = append(g.keys, w)
 	}
-	w.table = t
+	w.table = e.Table
 	w.rows++
-	if op == change.Delete {
+	if e.Op == change.Delete {
 		w.final = nil
 	} else {
-		w.final = conflict.Overlay(fitting(w, t), image)
+		w.final = conflict.Overlay(fitting(w, e.Table), e.Image)
 	}
-	if n := len(w.es); n > 0 && w.es[n-1].Tx == tx {
-		prev := w.es[n-1]
-		prev.Op, prev.Image = conflict.Net(prev.Op, prev.Image, op, image)
+	if n := len(w.es); n > 0 && w.es[n-1].Tx == e.Tx {
+		w.es[n-1] = w.es[n-1].Then(e)
 		return slab
 	}
-	w.es = append(w.es, &conflict.Write{Tx: tx, Op: op, Image: image, Table: t})
+	w.es = append(w.es, e)
 	return slab
 }
 

@@ -85,6 +85,12 @@ func (t *rowwise) one(ctx context.Context, tx *change.Transaction, index int, r 
 			t.block(works)
 			return nil
 		}
+		if d := &k.decision; !d.Known && d.Err != nil {
+			t.recordMet(k, t.l.agent.o.Policy(k.table), k.current, "parked")
+			t.parkRow(tx, index, ReasonPolicy, ruleFailed(d.Err), false)
+			t.block(works)
+			return nil
+		}
 	}
 	return t.guarded(ctx, tx, index, works, func() error {
 		if len(works) == 2 {

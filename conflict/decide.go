@@ -23,6 +23,8 @@ type Decision struct {
 	// Partial: State lacks a value that some other write may have changed; the row
 	// cannot be made without guessing.
 	Partial bool
+	// Err: a rule could not decide (State.Err); the writes that arrived wait for a person.
+	Err error
 	// Met are the true conflicts: pairs of writes that did not know each other.
 	Met []Meeting
 }
@@ -145,16 +147,25 @@ func (w *Window) decideList(tt *tableTraffic, k Key, es []*Write, final []change
 	for _, e := range es {
 		writes, at = place(writes, e)
 	}
-	p := w.policy(last.Table)
-	d.State = w.rules.Fold(p, base, writes, at)
+	state := w.rules.Fold(w.policy(last.Table), startOf(writes, base), writes, at).in(last.Table)
+	d.State, d.Err = state.Image, state.Err
 	d.Partial = lacks(d.State)
 	return d
+}
+
+// startOf is the row before the first write of a list: as the log tells it, since that
+// write saw nothing else of the list, or else what was folded away.
+func startOf(writes []*Write, folded State) State {
+	if len(writes) > 0 && (writes[0].Old != nil || writes[0].Op == change.Insert) {
+		return State{Image: writes[0].Old, Table: writes[0].Table}
+	}
+	return folded
 }
 
 // listWith returns a copy of the key's list with the table's truncates in it as
 // deletes, but those that were folded away or whose transaction wrote the key after
 // it, and the list's base.
-func (w *Window) listWith(tt *tableTraffic, k Key) (writes []*Write, base []change.Value) {
+func (w *Window) listWith(tt *tableTraffic, k Key) (writes []*Write, base State) {
 	l := w.lists[k]
 	if l != nil {
 		writes, base = append(writes, l.writes...), l.base
@@ -195,8 +206,8 @@ func (w *Window) State(table *change.Table, k Key) (state []change.Value, ok boo
 	if len(writes) == 0 {
 		return nil, false
 	}
-	state = w.rules.Fold(w.policy(table), base, writes, -1)
-	return state, !lacks(state)
+	folded := w.rules.Fold(w.policy(table), startOf(writes, base), writes, -1).in(table)
+	return folded.Image, folded.Err == nil && !lacks(folded.Image)
 }
 
 // Applied adds the writes of a peer on key k, just before their target transaction
@@ -255,7 +266,9 @@ func (w *Window) TruncateKeeps(table *change.Table, k Key, e *Tx) Decision {
 	if tt.versionsOnly {
 		return w.decideLatest(tt, k, es, nil)
 	}
-	return w.decideList(tt, k, es, nil)
+	d := w.decideList(tt, k, es, nil)
+	d.Keep = d.Err != nil // it waits for a person: nothing is taken away from under them
+	return d
 }
 
 // Dirty lists the keys of tables under a policy with images whose list holds a

@@ -74,10 +74,10 @@ func (d *Deepening) Add(t *change.Transaction, accepts func(*change.Table) bool)
 		case r.Op == change.Truncate:
 			d.truncate(tx, tt, r.Table)
 		case r.MovesKey():
-			d.write(tt, r.Old, &Write{Tx: tx, Op: change.Delete, Table: r.Table})
+			d.write(tt, r.Old, &Write{Tx: tx, Op: change.Delete, Old: OldOf(r), Table: r.Table})
 			d.write(tt, r.New, &Write{Tx: tx, Op: change.Insert, Image: r.New, Table: r.Table})
 		default:
-			d.write(tt, r.Key(), &Write{Tx: tx, Op: r.Op, Image: r.New, Table: r.Table})
+			d.write(tt, r.Key(), &Write{Tx: tx, Op: r.Op, Image: r.New, Old: OldOf(r), Table: r.Table})
 		}
 	}
 }

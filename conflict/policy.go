@@ -29,11 +29,17 @@ const (
 	UpdateWins                      // the row stays
 )
 
-// Policy is what a table's rule says. The zero Policy is last_write_wins.
+// Policy is what a table's rule says. The zero Policy is last_write_wins. Policies are
+// comparable: two that are made of the same parts are equal.
 type Policy struct {
 	Base    Base
 	Site    change.Site // for Prefer
 	Deletes Deletes
+	// Columns settles columns one by one; nil: rows are settled whole. Base is
+	// LastWriteWins then.
+	Columns *ColumnRules
+	// Resolver decides between two rows; nil: Base does. Base is LastWriteWins then.
+	Resolver *Resolver
 }
 
 // String gives the policy in the words of the configuration.
@@ -53,14 +59,19 @@ func (p Policy) String() string {
 	case Park:
 		parts = append(parts, "park")
 	case LastWriteWins:
-		if len(parts) == 0 {
+		switch {
+		case p.Resolver != nil:
+			parts = append(parts, p.Resolver.Name)
+		case p.Columns != nil:
+			parts = append(parts, p.Columns.String())
+		case len(parts) == 0:
 			parts = append(parts, "last_write_wins")
 		}
 	}
 	return strings.Join(parts, "+")
 }
 
-// ParsePolicy reads what String writes.
+// ParsePolicy reads what String writes of a policy without columns and resolver.
 func ParsePolicy(s string) (Policy, error) {
 	var p Policy
 	for part := range strings.SplitSeq(s, "+") {
@@ -86,65 +97,5 @@ func ParsePolicy(s string) (Policy, error) {
 // VersionsOnly reports whether the fold is just the greatest version, so that the
 // window keeps no images.
 func (p Policy) VersionsOnly() bool {
-	return p.Deletes == DeletesAreWrites && (p.Base == LastWriteWins || p.Base == Park)
-}
-
-// Step is one step of the fold: the state after w, given the state so far (nil: no
-// row) and the writes of the list before w, in version order. A write that
-// knew all of them takes effect whatever the policy: so the outcome does not depend on
-// what of the past the list still holds.
-func (p Policy) Step(state []change.Value, w *Write, prior []*Write) []change.Value {
-	after := w.Image
-	if w.Op == change.Update {
-		after = Overlay(state, after)
-	}
-	if !anyUnknown(w, prior, func(*Write) bool { return true }) {
-		return after
-	}
-	revives := w.Op == change.Update && state == nil
-	kills := w.Op == change.Delete && anyUnknown(w, prior, func(o *Write) bool { return o.Op != change.Delete })
-	switch p.Deletes {
-	case DeleteWins:
-		if revives {
-			return nil
-		}
-		if kills {
-			return nil
-		}
-	case UpdateWins:
-		if kills {
-			return state
-		}
-		if revives {
-			return after
-		}
-	}
-	switch p.Base {
-	case FirstWriteWins:
-		return state
-	case Prefer:
-		if w.Tx.Origin != p.Site && anyUnknown(w, prior, func(o *Write) bool { return o.Tx.Origin == p.Site }) {
-			return state
-		}
-	}
-	return after
-}
-
-// anyUnknown reports whether w did not know some earlier write that counts.
-func anyUnknown(w *Write, prior []*Write, counts func(*Write) bool) bool {
-	for _, o := range prior {
-		if counts(o) && !w.Tx.Saw(o.Tx) {
-			return true
-		}
-	}
-	return false
-}
-
-// Fold returns the row that writes, in version order, make of base.
-func Fold(p Policy, base []change.Value, writes []*Write) []change.Value {
-	state := base
-	for i, w := range writes {
-		state = p.Step(state, w, writes[:i])
-	}
-	return state
+	return p.Deletes == DeletesAreWrites && (p.Base == LastWriteWins || p.Base == Park) && p.Columns == nil && p.Resolver == nil
 }

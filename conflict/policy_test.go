@@ -62,7 +62,7 @@ func TestWhatEachPolicyMakesOfTwoWrites(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		state := Fold(p, row("base"), []*Write{write("a", 1, 10, c.a, "a", nil), write("b", 1, 20, c.b, "b", nil)})
+		state := Fold(p, State{Image: row("base")}, []*Write{write("a", 1, 10, c.a, "a", nil), write("b", 1, 20, c.b, "b", nil)}).Image
 		got := gone
 		if state != nil {
 			got = state[1].Text
@@ -105,7 +105,7 @@ func TestAWriteThatKnewAllStands(t *testing.T) {
 			write("b", 1, 20, change.Update, "b", nil),
 			write("c", 1, 30, change.Insert, "c", change.Seen{"a": 1, "b": 1}),
 		}
-		if got := Fold(p, row("base"), list); got == nil || got[1].Text != "c" {
+		if got := Fold(p, State{Image: row("base")}, list).Image; got == nil || got[1].Text != "c" {
 			t.Fatalf("%s: %v", p, got)
 		}
 	})

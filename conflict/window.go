@@ -12,7 +12,7 @@ import (
 type Rules struct {
 	// Fold makes a row of base and the writes of a list in version order. arrived is
 	// the index of the write that has just come, or -1.
-	Fold func(p Policy, base []change.Value, writes []*Write, arrived int) []change.Value
+	Fold func(p Policy, base State, writes []*Write, arrived int) State
 	// Cut returns how many writes at the front of a list may be folded away, given
 	// which of them every site is known to have seen.
 	Cut func(writes []*Write, everyoneSaw func(*Write) bool) int
@@ -21,7 +21,7 @@ type Rules struct {
 // DefaultRules returns the rules as designed.
 func DefaultRules() Rules {
 	return Rules{
-		Fold: func(p Policy, base []change.Value, writes []*Write, _ int) []change.Value {
+		Fold: func(p Policy, base State, writes []*Write, _ int) State {
 			return Fold(p, base, writes)
 		},
 		Cut: Cut,
@@ -92,7 +92,7 @@ type Window struct {
 // list is the writes in flight on one key of a table whose policy needs images.
 type list struct {
 	table  *change.Table
-	base   []change.Value // what was folded away made; nil: no row, or nothing was
+	base   State          // what was folded away made; zero: nothing was
 	writes []*Write       // version order
 	folded change.Version // of the last write, or truncate, that was folded into base
 }
@@ -165,23 +165,23 @@ func (w *Window) addRows(tx *Tx, rows []change.Row) {
 		case r.Op == change.Truncate:
 			w.addTruncate(tx, tt, r.Table)
 		case r.MovesKey():
-			w.addKeyWrite(tx, tt, r.Table, change.Delete, r.Old, nil)
-			w.addKeyWrite(tx, tt, r.Table, change.Insert, r.New, r.New)
+			w.addKeyWrite(tt, r.Old, Write{Tx: tx, Op: change.Delete, Old: OldOf(r), Table: r.Table})
+			w.addKeyWrite(tt, r.New, Write{Tx: tx, Op: change.Insert, Image: r.New, Table: r.Table})
 		default:
-			w.addKeyWrite(tx, tt, r.Table, r.Op, r.Key(), r.New)
+			w.addKeyWrite(tt, r.Key(), Write{Tx: tx, Op: r.Op, Image: r.New, Old: OldOf(r), Table: r.Table})
 		}
 	}
 }
 
-func (w *Window) addKeyWrite(tx *Tx, tt *tableTraffic, t *change.Table, op change.Op, keyImage, image []change.Value) {
+func (w *Window) addKeyWrite(tt *tableTraffic, keyImage []change.Value, wr Write) {
 	var k Key
-	k, w.buf = KeyOf(t, keyImage, w.buf)
+	k, w.buf = KeyOf(wr.Table, keyImage, w.buf)
 	if tt.versionsOnly {
-		wr := Write{Tx: tx, Op: op, Image: image, Table: t}
 		w.latest.put(k, &wr)
 		return
 	}
-	w.insert(k, &Write{Tx: tx, Op: op, Image: image, Table: t})
+	kept := wr // only this one need outlive the call
+	w.insert(k, &kept)
 }
 
 // insert puts a write into its key's list at its version, as the net effect when
@@ -206,9 +206,7 @@ func place(writes []*Write, wr *Write) ([]*Write, int) {
 		at--
 	}
 	if at > 0 && writes[at-1].Tx.Version() == wr.Tx.Version() {
-		prev := writes[at-1]
-		op, image := Net(prev.Op, prev.Image, wr.Op, wr.Image)
-		writes[at-1] = &Write{Tx: wr.Tx, Op: op, Image: image, Table: wr.Table}
+		writes[at-1] = writes[at-1].Then(wr)
 		return writes, at - 1
 	}
 	writes = append(writes, nil)
@@ -389,7 +387,7 @@ func (w *Window) compactList(k Key, l *list) {
 	if n == 0 {
 		return
 	}
-	l.base = w.rules.Fold(w.policy(l.table), base, writes[:n], -1)
+	l.base = w.rules.Fold(w.policy(l.table), startOf(writes, base), writes[:n], -1)
 	l.folded = writes[n-1].Tx.Version()
 	kept := l.writes[:0:0]
 	for _, wr := range l.writes {

@@ -34,7 +34,29 @@ type Write struct {
 	// Image after the write in Table's shape; nil for Delete. Unchanged values are
 	// those the log left out.
 	Image []change.Value
+	// Old is the row before, in Table's shape, where the table logs whole rows; nil for
+	// Insert, and where the log does not say. After a delete and an insert of one
+	// transaction it is what was deleted.
+	Old   []change.Value
 	Table *change.Table
+}
+
+// OldOf returns the row before a row change when the log has it whole, else nil.
+func OldOf(r *change.Row) []change.Value {
+	if r.Old == nil || !r.Table.Full || lacks(r.Old) {
+		return nil
+	}
+	return r.Old
+}
+
+// Then is the net effect of w and next, a later write of its transaction on its key.
+func (w *Write) Then(next *Write) *Write {
+	op, image := Net(w.Op, w.Image, next.Op, next.Image)
+	net := &Write{Tx: next.Tx, Op: op, Image: image, Table: next.Table}
+	if w.Table == next.Table {
+		net.Old = w.Old
+	}
+	return net
 }
 
 // UnchangedMask has a bit set for each of the first 64 columns that the image does

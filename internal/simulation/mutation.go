@@ -53,7 +53,7 @@ func (m Mutation) rules() conflict.Rules {
 			return n
 		}
 	case Pairwise:
-		r.Fold = func(p conflict.Policy, base []change.Value, writes []*conflict.Write, arrived int) []change.Value {
+		r.Fold = func(p conflict.Policy, base conflict.State, writes []*conflict.Write, arrived int) conflict.State {
 			if arrived < 0 {
 				return conflict.Fold(p, base, writes)
 			}
@@ -69,7 +69,8 @@ func (m Mutation) rules() conflict.Rules {
 			state := conflict.Fold(p, base, others)
 			mine, last := writes[arrived], others[len(others)-1]
 			if mine.Tx.Version().Less(last.Tx.Version()) {
-				return p.Step(conflict.Overlay(state, mine.Image), last, []*conflict.Write{mine})
+				state.Image = conflict.Overlay(state.Image, mine.Image)
+				return p.Step(state, last, []*conflict.Write{mine})
 			}
 			return p.Step(state, mine, []*conflict.Write{last})
 		}
