@@ -98,7 +98,7 @@ func TestPoliciesSettleAlike(t *testing.T) {
 	p.requireEqual()
 	q := "SELECT table_name, key, kind, policy, resolution, older_origin, older_op, older_row, newer_origin, newer_op, newer_row, result_row FROM concord.conflict ORDER BY table_name, key::text"
 	a, b := p.a.query(q), p.b.query(q)
-	if n := diff(t, "concord.conflict", a, b); n > 0 {
+	if n := diff(t, "concord.conflict", p.b.name, a, b); n > 0 {
 		t.Errorf("%d conflict records differ between the sites", n)
 	}
 	if want := len(policies) * len(cases); len(a) != want || len(b) != want {

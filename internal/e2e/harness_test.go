@@ -50,14 +50,23 @@ type site struct {
 	config   string // the site's own file: its peer's bus is behind the proxy
 }
 
-// pair is two sites, mumbai and pune.
+// mesh is two sites or more, each of which replicates with every other.
+type mesh struct {
+	t     *testing.T
+	sites []*site
+}
+
+// pair is a mesh of two sites, mumbai and pune.
 type pair struct {
-	t    *testing.T
+	mesh
 	a, b *site
 }
 
+// siteNames are those of the sites of a mesh, in order.
+var siteNames = []string{"mumbai", "pune", "delhi", "chennai", "kolkata"}
+
 type pairOptions struct {
-	versions [2]int    // of PostgreSQL; 15 and 15 by default
+	versions [2]int    // of PostgreSQL, in turns; 15 and 15 by default
 	faketime [2]string // e.g. "+10m"
 	rules    string    // [[table]] sections; all of public by default
 	defaults string    // lines of [defaults]
@@ -69,22 +78,29 @@ type pairOptions struct {
 
 const defaultRules = "[[table]]\nmatch = \"public.*\"\n"
 
-// newPair starts two servers, makes the schema on both and runs init. Agents are
-// not started.
+// newPair is newMesh of two sites.
 func newPair(t *testing.T, o pairOptions) *pair {
+	t.Helper()
+	m := newMesh(t, 2, o)
+	return &pair{mesh: *m, a: m.sites[0], b: m.sites[1]}
+}
+
+// newMesh starts n servers, makes the schema on all and runs init. Agents are not
+// started.
+func newMesh(t *testing.T, n int, o pairOptions) *mesh {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	p := &pair{t: t}
+	p := &mesh{t: t}
 	var sites []*site
-	for i, name := range []string{"mumbai", "pune"} {
-		version := o.versions[i]
+	for i, name := range siteNames[:n] {
+		version := o.versions[i%2]
 		if version == 0 {
 			version = 15
 		}
-		c := testcluster.Own(t, testcluster.Options{Version: version, Settings: o.settings, Faketime: o.faketime[i]})
+		c := testcluster.Own(t, testcluster.Options{Version: version, Settings: o.settings, Faketime: o.faketime[i%2]})
 		if err := c.CreateDatabase(t.Context(), "shop"); err != nil {
 			t.Fatal(err)
 		}
@@ -96,7 +112,7 @@ func newPair(t *testing.T, o pairOptions) *pair {
 		s.exec(o.schema)
 		sites = append(sites, s)
 	}
-	p.a, p.b = sites[0], sites[1]
+	p.sites = sites
 	for _, s := range sites {
 		proxy, err := testcluster.NewProxy(s.bus)
 		if err != nil {
@@ -152,7 +168,7 @@ func freeAddr(t *testing.T) string {
 }
 
 // run executes concord once and returns its output and exit code.
-func (p *pair) run(s *site, args ...string) (string, int) {
+func (p *mesh) run(s *site, args ...string) (string, int) {
 	p.t.Helper()
 	cmd := exec.Command(concord, append(args, "-c", s.config)...)
 	out, err := cmd.CombinedOutput()
@@ -162,7 +178,7 @@ func (p *pair) run(s *site, args ...string) (string, int) {
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
-func (p *pair) mustRun(s *site, args ...string) string {
+func (p *mesh) mustRun(s *site, args ...string) string {
 	p.t.Helper()
 	out, code := p.run(s, args...)
 	if code != 0 {
@@ -246,35 +262,44 @@ func eventually(t *testing.T, within time.Duration, what string, ok func() bool)
 // poll waits a moment between two looks.
 func poll() { <-time.After(20 * time.Millisecond) }
 
-// quiesce waits until everything committed at either site before the call has been
-// applied at the other: a marker row written at each arrives at the other, and
-// streams are in order.
-func (p *pair) quiesce(within time.Duration) {
+// quiesce waits until everything committed at any site before the call has been
+// applied at the others: a marker row written at each arrives at all, and streams are
+// in order.
+func (p *mesh) quiesce(within time.Duration) {
 	p.t.Helper()
 	mark := fmt.Sprint(time.Now().UnixNano())
-	p.a.exec("INSERT INTO marker VALUES ('" + mark + "-a')")
-	p.b.exec("INSERT INTO marker VALUES ('" + mark + "-b')")
-	eventually(p.t, within, "both sites have everything", func() bool {
-		return p.a.one("SELECT count(*) FROM marker WHERE id = '"+mark+"-b'") == "1" &&
-			p.b.one("SELECT count(*) FROM marker WHERE id = '"+mark+"-a'") == "1"
+	for _, s := range p.sites {
+		s.exec("INSERT INTO marker VALUES ('" + mark + "-" + s.name + "')")
+	}
+	eventually(p.t, within, "all sites have everything", func() bool {
+		for _, s := range p.sites {
+			if s.one("SELECT count(*) FROM marker WHERE id LIKE '"+mark+"-%'") != fmt.Sprint(len(p.sites)) {
+				return false
+			}
+		}
+		return true
 	})
 }
 
 // requireEqual compares all tables of public row by row.
-func (p *pair) requireEqual() {
+func (p *mesh) requireEqual() {
 	p.t.Helper()
-	tables := p.a.query("SELECT quote_ident(relname) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY 1")
+	first := p.sites[0]
+	tables := first.query("SELECT quote_ident(relname) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY 1")
 	for _, table := range tables {
 		q := "SELECT t::text FROM public." + table + " t ORDER BY t::text COLLATE \"C\""
-		a, b := p.a.query(q), p.b.query(q)
-		if n := diff(p.t, table, a, b); n > 0 {
-			p.t.Errorf("table %s: %d rows differ (%d at mumbai, %d at pune)", table, n, len(a), len(b))
+		a := first.query(q)
+		for _, s := range p.sites[1:] {
+			b := s.query(q)
+			if n := diff(p.t, table, s.name, a, b); n > 0 {
+				p.t.Errorf("table %s: %d rows differ (%d at %s, %d at %s)", table, n, len(a), first.name, len(b), s.name)
+			}
 		}
 	}
 }
 
 // diff counts rows that are on one side only and logs the first few.
-func diff(t *testing.T, table string, a, b []string) int {
+func diff(t *testing.T, table, other string, a, b []string) int {
 	count := map[string]int{}
 	for _, r := range a {
 		count[r]++
@@ -288,9 +313,9 @@ func diff(t *testing.T, table string, a, b []string) int {
 			continue
 		}
 		if n++; n <= 10 {
-			side := "mumbai"
+			side := siteNames[0]
 			if c < 0 {
-				side = "pune"
+				side = other
 			}
 			t.Logf("%s: only at %s: %.200s", table, side, r)
 		}
@@ -300,7 +325,7 @@ func diff(t *testing.T, table string, a, b []string) int {
 
 // grant makes the role that the agents of s connect as, by the statements that
 // concord init --grants prints, and lets the configuration name it.
-func (p *pair) grant(s *site, role, file string) {
+func (p *mesh) grant(s *site, role, file string) {
 	p.t.Helper()
 	s.exec(p.mustRun(s, "init", "--grants", "--role", role, "--site", s.name))
 	file = strings.ReplaceAll(file, s.dsn, s.cluster.DSNFor(role, "shop"))

@@ -136,13 +136,13 @@ func (l *load) end() int64 {
 
 // requireLedger checks that each site has every transaction of both, once: the
 // ledger has one row for each, and both sites hold the same.
-func (p *pair) requireLedger(commits ...int64) {
+func (p *mesh) requireLedger(commits ...int64) {
 	p.t.Helper()
 	var sum int64
 	for _, c := range commits {
 		sum += c
 	}
-	for _, s := range []*site{p.a, p.b} {
+	for _, s := range p.sites {
 		var n int64
 		if _, err := fmt.Sscan(s.one("SELECT count(*) FROM ledger"), &n); err != nil {
 			p.t.Fatal(err)
@@ -156,9 +156,9 @@ func (p *pair) requireLedger(commits ...int64) {
 
 // requireOnce checks that each site wrote each transaction of the ledger once, and
 // that none was applied twice. The schema has onceSchema.
-func (p *pair) requireOnce() {
+func (p *mesh) requireOnce() {
 	p.t.Helper()
-	for _, s := range []*site{p.a, p.b} {
+	for _, s := range p.sites {
 		written := s.query("SELECT site, writer, n, count(*) FROM audit.written GROUP BY 1, 2, 3 HAVING count(*) > 1 ORDER BY 1, 2, 3 LIMIT 5")
 		if len(written) > 0 {
 			p.t.Errorf("%s: applied more than once (site|writer|n|times): %v", s.name, written)
