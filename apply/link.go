@@ -97,7 +97,7 @@ func (l *Link) run(ctx context.Context) error {
 		began := time.Now()
 		err := l.session(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // it was told to end
 		}
 		if errors.Is(err, errAgain) {
 			pause.Reset()

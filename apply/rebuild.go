@@ -155,7 +155,7 @@ func feedWindow(ctx context.Context, a *Agent) error {
 	for {
 		err := followOwn(ctx, a)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // it was told to end
 		}
 		a.log.Warn("reading the own stream", "error", err)
 		if err := sleep(ctx, time.Second); err != nil {

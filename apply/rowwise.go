@@ -89,7 +89,7 @@ func (t *rowwise) one(ctx context.Context, tx *change.Transaction, index int, r 
 			t.recordMet(k, t.l.agent.o.Policy(k.table), k.current, "parked")
 			t.parkRow(tx, index, ReasonPolicy, ruleFailed(d.Err), false)
 			t.block(works)
-			return nil
+			return nil //nolint:nilerr // it is parked with the error
 		}
 	}
 	return t.guarded(ctx, tx, index, works, func() error {

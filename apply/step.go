@@ -8,7 +8,7 @@ import (
 	"github.com/concord-db/concord/internal/change"
 )
 
-// ErrBusy: another link holds a key that a step needs.
+// ErrBusy says that another link holds a key that a step needs.
 var ErrBusy = errors.New("busy")
 
 // Resume does what begins a session of the link: it reads the checkpoint, brings

@@ -152,7 +152,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		began := time.Now()
 		err := a.session(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // it was told to end
 		}
 		if time.Since(began) > 10*time.Second {
 			pause.Reset()

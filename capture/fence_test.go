@@ -27,7 +27,7 @@ func TestAFenceAsksWhileItsPositionIsNotReached(t *testing.T) {
 			_, err := q.fence(t.Context(), "20", 0)
 			done <- err
 		}()
-		time.Sleep(5*askInterval + askInterval/2)
+		<-time.After(5*askInterval + askInterval/2)
 		synctest.Wait()
 		if asked != 5 {
 			t.Errorf("asked %d times in five intervals", asked)
@@ -36,7 +36,7 @@ func TestAFenceAsksWhileItsPositionIsNotReached(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(10 * askInterval)
+		<-time.After(10 * askInterval)
 		if asked != 5 {
 			t.Errorf("asked %d times more after the fence", asked-5)
 		}
@@ -46,7 +46,7 @@ func TestAFenceAsksWhileItsPositionIsNotReached(t *testing.T) {
 		if _, err := q.fence(short, "30", 0); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("a fence nobody reaches: %v", err)
 		}
-		time.Sleep(10 * askInterval)
+		<-time.After(10 * askInterval)
 		if asked != 5 {
 			t.Error("asked for a fence that has given up")
 		}

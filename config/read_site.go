@@ -75,7 +75,7 @@ type siteReader struct {
 func (s *siteReader) read() Site {
 	where := "[site." + s.own.name + "]"
 	needed := []field{{"dsn", s.dsn}, {"http", s.http}, {"bus", s.bus}}
-	s.reader.section(s.own.value, where, slices.Concat(needed, []field{
+	s.section(s.own.value, where, slices.Concat(needed, []field{
 		{"data", s.path(&s.site.Data, "/var/lib/concord")},
 		{"password_file", s.passwordFile},
 	}, s.busFields()))

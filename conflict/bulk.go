@@ -35,7 +35,7 @@ func (b *bulk) add(op change.Op, keys []Key) {
 		return
 	}
 	slices.SortFunc(keys, compareKeys)
-	runs := append(b.runs[op], keys)
+	runs := append(slices.Clip(b.runs[op]), keys)
 	for n := len(runs); n > 1 && len(runs[n-2]) <= 2*len(runs[n-1]) && len(runs[n-2]) < bulkRunLimit; n = len(runs) {
 		runs[n-2] = mergeKeys(runs[n-2], runs[n-1])
 		runs[n-1] = nil

@@ -15,11 +15,21 @@ type serverLog struct {
 	fatal error
 }
 
-func (l *serverLog) Noticef(format string, v ...any) { l.log.Debug(fmt.Sprintf(format, v...)) }
-func (l *serverLog) Debugf(format string, v ...any)  { l.log.Debug(fmt.Sprintf(format, v...)) }
-func (l *serverLog) Tracef(format string, v ...any)  { l.log.Debug(fmt.Sprintf(format, v...)) }
-func (l *serverLog) Warnf(format string, v ...any)   { l.log.Warn(fmt.Sprintf(format, v...)) }
-func (l *serverLog) Errorf(format string, v ...any)  { l.log.Error(fmt.Sprintf(format, v...)) }
+func (l *serverLog) Noticef(format string, v ...any) {
+	l.log.Debug("nats server", "says", fmt.Sprintf(format, v...))
+}
+func (l *serverLog) Debugf(format string, v ...any) {
+	l.log.Debug("nats server", "says", fmt.Sprintf(format, v...))
+}
+func (l *serverLog) Tracef(format string, v ...any) {
+	l.log.Debug("nats server", "says", fmt.Sprintf(format, v...))
+}
+func (l *serverLog) Warnf(format string, v ...any) {
+	l.log.Warn("nats server", "says", fmt.Sprintf(format, v...))
+}
+func (l *serverLog) Errorf(format string, v ...any) {
+	l.log.Error("nats server", "says", fmt.Sprintf(format, v...))
+}
 
 // Fatalf does not end the process: the server goes down by itself and Start or
 // its clients report it.

@@ -187,16 +187,6 @@ func (p *mesh) mustRun(s *site, args ...string) string {
 	return out
 }
 
-func (s *site) connect() *pgx.Conn {
-	s.t.Helper()
-	c, err := pgx.Connect(context.Background(), s.dsn)
-	if err != nil {
-		s.t.Fatalf("connecting to %s: %v", s.name, err)
-	}
-	s.t.Cleanup(func() { c.Close(context.Background()) })
-	return c
-}
-
 func (s *site) exec(sql string, args ...any) {
 	s.t.Helper()
 	if sql == "" {

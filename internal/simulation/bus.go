@@ -48,12 +48,6 @@ func (f *frames) sync() {
 	f.synced = len(f.stored)
 }
 
-func (f *frames) len() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.stored)
-}
-
 // tail tells where the stream stands. Holds f.mu.
 func (f *frames) tail() (t change.Tail, part int) {
 	for i := len(f.stored) - 1; i >= 0; i-- {
@@ -220,9 +214,9 @@ type publisher struct {
 	late  []*change.Frame
 }
 
-func (p *publisher) Tail(context.Context) (change.Tail, error) {
+func (p *publisher) Tail(ctx context.Context) (change.Tail, error) {
 	p.store()
-	return p.f.Tail(context.Background())
+	return p.f.Tail(ctx)
 }
 
 // store stores what was acknowledged early.

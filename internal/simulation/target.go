@@ -304,11 +304,11 @@ func (x *targetTx) Record(_ context.Context, conflicts []apply.Conflict, parked 
 	return nil
 }
 
-func (x *targetTx) Commit(context.Context) error {
+func (x *targetTx) Commit(ctx context.Context) error {
 	before, after := error(nil), error(nil)
 	if x.target.answer != nil {
 		if before, after = x.target.answer(); before != nil {
-			x.Rollback(context.Background())
+			x.Rollback(ctx)
 			return before
 		}
 	}

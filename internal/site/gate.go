@@ -82,7 +82,7 @@ func (g *gate) once(ctx context.Context, f func(context.Context) error) error {
 	}()
 	err := f(inside)
 	if inside.Err() != nil {
-		return nil //nolint:nilerr // it was told to end
+		return nil
 	}
 	return err
 }

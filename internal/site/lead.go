@@ -68,7 +68,7 @@ func (s *Site) lead(ctx context.Context, bus *stream.Bus, streams logs) error {
 		t.end()
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // it was told to end
 		case errors.Is(err, errLost):
 			s.waitFor("the database", err)
 		case err != nil:

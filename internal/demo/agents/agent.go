@@ -61,7 +61,7 @@ func (a *Agent) Start() error {
 	}
 	defer log.Close()
 	// A context would kill it at its end: it is told to stop instead.
-	cmd := exec.Command(a.o.Program, append([]string{"run", "--site", a.o.Site, "-c", a.o.Config}, a.o.Args...)...)
+	cmd := exec.Command(a.o.Program, append([]string{"run", "--site", a.o.Site, "-c", a.o.Config}, a.o.Args...)...) //nolint:noctx // see above
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = append(os.Environ(), a.o.Env...)
 	// Of its own group, so that Ctrl-C at a terminal reaches only this program.

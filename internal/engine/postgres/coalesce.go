@@ -86,11 +86,11 @@ func (c *coalescer) gather(p []byte) (int, error) {
 	}
 	for {
 		again := c.more
+		wait := gatherTime
 		if again {
-			time.Sleep(moreTime)
-		} else {
-			time.Sleep(gatherTime)
+			wait = moreTime
 		}
+		time.Sleep(wait) //nolint:forbidigo // to let more come is what this is for
 		if c.raw == nil {
 			return 0, nil
 		}

@@ -65,7 +65,7 @@ func (tx *targetTx) run(ctx context.Context, b *batch, doing string) error {
 	err = classify(ctx, doing, fenced(tx.c, err))
 	var row *rowError
 	var e *targetError
-	if errors.As(err, &e) && e.class == apply.ErrRejected && !errors.As(err, &row) && !aboutData(sqlState(err)) {
+	if errors.As(err, &e) && errors.Is(e.class, apply.ErrRejected) && !errors.As(err, &row) && !aboutData(sqlState(err)) {
 		// Concord's own objects are not as they should be: no reason to park anything.
 		e.class, e.hint = change.ErrRefused, "run concord init, see concord doctor"
 	}
