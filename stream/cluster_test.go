@@ -113,7 +113,7 @@ func TestReplicatedStream(t *testing.T) {
 		tail, err := l.Tail(ctx)
 		return err == nil && tail.Seq == last
 	})
-	if got := seqs(read(t, l, 0, last)); !slices.Equal(got, sequence(1, last)) {
+	if got := seqs(readAgain(t, l, 0, last)); !slices.Equal(got, sequence(1, last)) {
 		t.Errorf("stored %v", got)
 	}
 
@@ -129,7 +129,7 @@ func TestReplicatedStream(t *testing.T) {
 	if !errors.Is(err, change.ErrStandby) {
 		t.Errorf("the writer that was replaced got %v, want standby", err)
 	}
-	if got := seqs(read(t, l, last-1, last+1)); !slices.Equal(got, sequence(last, last+1)) {
+	if got := seqs(readAgain(t, l, last-1, last+1)); !slices.Equal(got, sequence(last, last+1)) {
 		t.Errorf("stored %v", got)
 	}
 }

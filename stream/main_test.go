@@ -125,17 +125,26 @@ func publish(t *testing.T, p *Publisher, frames ...*change.Frame) {
 // as transactions.
 func read(t *testing.T, l *Log, after, last uint64) []change.Transaction {
 	t.Helper()
-	ctx := testContext(t)
-	r, err := l.Open(ctx, 1, after)
+	all, err := readOn(t, l, after, last)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return all
+}
+
+// readOn reads until it has last, or an error ends it.
+func readOn(t *testing.T, l *Log, after, last uint64) (all []change.Transaction, err error) {
+	t.Helper()
+	ctx := testContext(t)
+	r, err := l.Open(ctx, 1, after)
+	if err != nil {
+		return nil, err
+	}
 	defer r.Close()
-	var all []change.Transaction
 	for after < last {
 		f, err := r.Next(ctx)
 		if err != nil {
-			t.Fatal(err)
+			return all, err
 		}
 		for _, x := range f.Transactions {
 			all = append(all, x)
@@ -144,6 +153,26 @@ func read(t *testing.T, l *Log, after, last uint64) []change.Transaction {
 			}
 		}
 	}
+	return all, nil
+}
+
+// readAgain reads on from where an interruption ended it, as apply does: a stream of
+// several servers may be without a leader for a moment.
+func readAgain(t *testing.T, l *Log, after, last uint64) []change.Transaction {
+	t.Helper()
+	var all []change.Transaction
+	eventually(t, "everything is read", func() bool {
+		from := after
+		if n := len(all); n > 0 {
+			from = all[n-1].Seq
+		}
+		more, err := readOn(t, l, from, last)
+		if errors.Is(err, change.ErrNeedsCopy) {
+			t.Fatal(err)
+		}
+		all = append(all, more...)
+		return err == nil
+	})
 	return all
 }
 
