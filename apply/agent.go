@@ -45,6 +45,7 @@ type Options struct {
 	FenceTimeout time.Duration // locks are held no longer than this for a fence; 1 s
 	MaxDrift     time.Duration // refuse frames whose clock is further ahead; 0: any
 	SchemaRetry  time.Duration // between looks whether a missing column has come; 1 s
+	CausalWait   time.Duration // for what an origin had applied of others to come here first; 10 s
 
 	Logger *slog.Logger
 	// Hook is called at named points of the path to a commit; the simulation crashes
@@ -67,6 +68,8 @@ type Agent struct {
 	links map[change.Site]*Link
 	park  *parkedKeys
 
+	progress progress
+
 	mu      sync.Mutex
 	rebuilt bool
 }
@@ -79,6 +82,9 @@ func New(target Target, fence Fence, o Options) *Agent {
 	}
 	if o.FenceTimeout == 0 {
 		o.FenceTimeout = time.Second
+	}
+	if o.CausalWait == 0 {
+		o.CausalWait = 10 * time.Second
 	}
 	if o.SchemaRetry == 0 {
 		o.SchemaRetry = time.Second

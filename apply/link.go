@@ -200,6 +200,7 @@ type work struct {
 	txs   []change.Transaction
 	rows  int
 	parts chan change.Transaction // of a large transaction; closed after its last part
+	seen  change.Seen             // of a large transaction
 }
 
 // build gathers what has arrived into works. A work grows while the ones before it
@@ -271,7 +272,7 @@ func gather(queue []*work, t change.Transaction, limit int) []*work {
 // come. It returns when the last part has been taken.
 func (l *Link) stream(ctx context.Context, first *change.Transaction, queue []*work, rest []change.Transaction, frames <-chan *change.Frame, works chan<- *work) error {
 	parts := make(chan change.Transaction)
-	for _, w := range append(queue, &work{parts: parts}) {
+	for _, w := range append(queue, &work{parts: parts, seen: first.Seen}) {
 		select {
 		case works <- w:
 		case <-ctx.Done():
@@ -340,6 +341,7 @@ func (l *Link) learn(ctx context.Context, c Checkpoint) error {
 	l.mu.Lock()
 	l.status.Applied = c
 	l.mu.Unlock()
+	l.agent.progress.wake()
 	l.certain()
 	return nil
 }
@@ -352,6 +354,7 @@ func (l *Link) dispatch(ctx context.Context, works <-chan *work, c Checkpoint) e
 	turn := make(chan struct{}) // closed when everything before has committed
 	close(turn)
 	previous := c.Seq
+	waived := waived{}
 	recheck := time.NewTicker(100 * time.Millisecond)
 	defer recheck.Stop()
 	release := time.NewTicker(l.agent.o.SchemaRetry)
@@ -391,27 +394,40 @@ func (l *Link) dispatch(ctx context.Context, works <-chan *work, c Checkpoint) e
 			if err := g.Wait(); err != nil {
 				return err
 			}
+			if err := l.awaitSeen(ctx, w.seen, waived); err != nil {
+				return err
+			}
 			if err := l.large(ctx, w.parts, previous); err != nil {
 				return err
 			}
 			return errAgain
 		}
-		grp := newGroup(w.txs, l.accepts)
-		release, err := l.reserve(gctx, grp)
-		if err != nil {
-			return errors.Join(g.Wait(), err)
-		}
-		mine, before := make(chan struct{}), turn
-		turn = mine
-		from := previous
-		previous = grp.last().Seq
-		g.Go(func() error {
-			defer release()
-			if err := l.settle(gctx, grp, from, before); err != nil {
-				return err
+		for txs := w.txs; len(txs) > 0; {
+			n := l.inOrder(txs, waived)
+			if n == 0 {
+				if err := l.awaitSeen(gctx, txs[0].Seen, waived); err != nil {
+					return errors.Join(g.Wait(), err)
+				}
+				continue
 			}
-			close(mine)
-			return nil
-		})
+			grp := newGroup(txs[:n], l.accepts)
+			txs = txs[n:]
+			release, err := l.reserve(gctx, grp)
+			if err != nil {
+				return errors.Join(g.Wait(), err)
+			}
+			mine, before := make(chan struct{}), turn
+			turn = mine
+			from := previous
+			previous = grp.last().Seq
+			g.Go(func() error {
+				defer release()
+				if err := l.settle(gctx, grp, from, before); err != nil {
+					return err
+				}
+				close(mine)
+				return nil
+			})
+		}
 	}
 }

@@ -239,6 +239,7 @@ func (l *Link) noteCommitted(c Checkpoint, beat, commit time.Time, txs int, out 
 			s.State, s.Reason, s.Since = Streaming, "", time.Now()
 		}
 	})
+	l.agent.progress.wake()
 }
 
 func (s *LinkStatus) addRows(out *result) {
