@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/concord-db/concord/conflict"
 	"github.com/concord-db/concord/internal/change"
 )
 
@@ -28,6 +29,9 @@ type Config struct {
 	// Warnings are what a person should look at, though it is valid; in the order
 	// of the file.
 	Warnings []Problem
+
+	scripts   []scriptRef
+	resolvers map[string]*conflict.Resolver // by FILE.star:FUNCTION; nil until Load
 }
 
 // Defaults are the settings that hold for every site and table.
@@ -73,7 +77,7 @@ func builtin() Defaults {
 	}
 }
 
-// Load reads the file at path. What is wrong with its contents is returned as
+// Load reads the file at path, and the scripts of the rules it names. What is wrong with its contents is returned as
 // Errors; any other error is trouble with reading it. It also looks, for
 // warnings, at who may read the files that hold passwords.
 func Load(path string) (*Config, error) {
@@ -84,6 +88,9 @@ func Load(path string) (*Config, error) {
 	cfg, err := Parse(path, data)
 	if err != nil {
 		return nil, err
+	}
+	if problems := cfg.loadScripts(); len(problems) > 0 {
+		return nil, Errors(sorted(problems))
 	}
 	cfg.checkModes()
 	return cfg, nil

@@ -24,6 +24,8 @@ func TestPolicies(t *testing.T) {
 		{"delete_wins+last_write_wins", Policy{Base: LastWriteWins, Deletes: DeleteWins}, "delete_wins"},
 		{"delete_wins+prefer:pune", Policy{Base: Prefer, Prefer: "pune", Deletes: DeleteWins}, ""},
 		{"first_write_wins+update_wins", Policy{Base: FirstWriteWins, Deletes: UpdateWins}, "update_wins+first_write_wins"},
+		{"orders.star:f", Policy{Base: Custom, Resolver: "orders.star:f"}, ""},
+		{"update_wins+rules/o.star:f_2", Policy{Base: Custom, Resolver: "rules/o.star:f_2", Deletes: UpdateWins}, ""},
 		{"update_wins+park", Policy{Base: ParkConflict, Deletes: UpdateWins}, ""},
 	} {
 		got, f := parsePolicy(tt.text, known)
@@ -51,7 +53,10 @@ func TestWrongPolicies(t *testing.T) {
 		{"prefer:", "prefer needs a site", "prefer:"},
 		{"update_wins+prefer:delhi", `there is no site "delhi"`, "delhi"},
 		{"prefer:punt", `did you mean "pune"?`, "punt"},
-		{"orders.star:f", "not built yet", "orders.star:f"},
+		{"orders.star", "a file and a function", "orders.star"},
+		{"orders.star:", "a file and a function", "orders.star:"},
+		{"delete_wins+orders.star:1", "a file and a function", "orders.star:1"},
+		{"orders.star:f+park", "cannot be combined", "park"},
 	} {
 		_, f := parsePolicy(tt.text, known)
 		if f == nil || !strings.Contains(f.message, tt.message) || f.remedy == "" {

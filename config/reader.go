@@ -173,7 +173,15 @@ func (r *reader) policy(e *entry, sites []string, to *Policy) bool {
 		return false
 	}
 	*to = p
+	if p.Resolver != "" {
+		r.script(p.Resolver, e.value)
+	}
 	return true
+}
+
+// script notes where a rule in Starlark is named, for Load.
+func (r *reader) script(ref string, v *value) {
+	r.cfg.scripts = append(r.cfg.scripts, scriptRef{ref: ref, at: r.doc.problem(v.at, "", "")})
 }
 
 // within returns the place of a part of a string: exact where the string is

@@ -96,11 +96,8 @@ func (r *reader) readRule(index int, t *value, sites []string) Rule {
 	if exclude != nil {
 		rule.Excluded = r.boolean(exclude)
 	}
-	if columns != nil {
-		r.fail(columns.key, "use conflict = \"…\" for the whole row: "+policyRemedy(), "column merge is not built yet")
-	}
 	if rule.Excluded {
-		for _, e := range []*entry{conflict, from} {
+		for _, e := range []*entry{conflict, columns, from} {
 			if e != nil {
 				r.fail(e.key, "remove this line or the line with exclude", "%q means nothing for tables that are excluded", e.name)
 			}
@@ -110,6 +107,9 @@ func (r *reader) readRule(index int, t *value, sites []string) Rule {
 	rule.Policy, rule.Inherited = r.cfg.Defaults.Conflict, conflict == nil
 	if conflict != nil {
 		r.policy(conflict, sites, &rule.Policy)
+	}
+	if columns != nil {
+		r.readColumns(columns, conflict, sites, &rule)
 	}
 	if from != nil {
 		r.readFrom(from, sites, &rule)
