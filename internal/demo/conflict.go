@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -23,25 +24,33 @@ type clash struct {
 	compare string // shows what became of the row
 }
 
-// clashes are the conflicts that demo conflict makes. %s is the value of the key.
+// clashes are the conflicts that the demo makes. %s is the value of the key: a number.
 var clashes = []clash{
 	{
-		title: "both update one row; the last write wins", table: "customers", key: "email",
-		before:  `INSERT INTO customers (name, email, city, created_at) VALUES ('Clash', '%s', 'Nashik', now())`,
-		writes:  [2]string{`UPDATE customers SET city = 'Mumbai' WHERE email = '%s'`, `UPDATE customers SET city = 'Pune' WHERE email = '%s'`},
-		compare: `SELECT 'city ' || city FROM customers WHERE email = '%s'`,
+		title: "A counter raised and lowered: both add up", table: "inventory", key: "sku",
+		before: `INSERT INTO inventory VALUES ('%s', 'Clash', 100, 'nobody', now())`,
+		writes: [2]string{`UPDATE inventory SET on_hand = on_hand + 7 WHERE sku = '%s'`,
+			`UPDATE inventory SET on_hand = on_hand - 4 WHERE sku = '%s'`},
+		compare: `SELECT 'on_hand ' || on_hand FROM inventory WHERE sku = '%s'`,
 	},
 	{
-		title: "one deletes what the other updates; the delete wins", table: "sessions", key: "token",
+		title: "Two different columns of one row: both changes stay", table: "customers", key: "email",
+		before:  `INSERT INTO customers (name, email, city, created_at) VALUES ('Clash', '%s', 'Nashik', now())`,
+		writes:  [2]string{`UPDATE customers SET city = 'Mumbai' WHERE email = '%s'`, `UPDATE customers SET name = 'Pune' WHERE email = '%s'`},
+		compare: `SELECT 'city ' || city || ', name ' || name FROM customers WHERE email = '%s'`,
+	},
+	{
+		title: "An order is shipped and paid: a rule in Starlark decides", table: "orders", key: "id",
+		before: `INSERT INTO orders (id, customer_id, status, total, placed_at, updated_at) VALUES (%s, -1, 'new', 1, now(), now())`,
+		writes: [2]string{`UPDATE orders SET status = 'shipped' WHERE id = %s`,
+			`UPDATE orders SET status = 'paid' WHERE id = %s`},
+		compare: `SELECT 'status ' || status FROM orders WHERE id = %s`,
+	},
+	{
+		title: "One deletes what the other updates: the delete wins", table: "sessions", key: "token",
 		before:  `INSERT INTO sessions VALUES ('%s', 1, '{"items": 1}', now())`,
 		writes:  [2]string{`DELETE FROM sessions WHERE token = '%s'`, `UPDATE sessions SET cart = '{"items": 2}' WHERE token = '%s'`},
 		compare: `SELECT 'cart ' || cart::text FROM sessions WHERE token = '%s'`,
-	},
-	{
-		title: "both insert the same key; the first write wins", table: "inventory", key: "sku",
-		writes: [2]string{`INSERT INTO inventory VALUES ('%s', 'from Mumbai', 1, 'mumbai', now())`,
-			`INSERT INTO inventory VALUES ('%s', 'from Pune', 2, 'pune', now())`},
-		compare: `SELECT 'name ' || name FROM inventory WHERE sku = '%s'`,
 	},
 }
 
@@ -56,8 +65,7 @@ func (c *Client) Conflict(ctx context.Context, out io.Writer) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, catchUp, fmt.Errorf("it did not catch up within %s: concord status -c %s", catchUp, c.state.Config))
 	defer cancel()
 	for _, k := range clashes {
-		value := fmt.Sprintf("clash-%d", time.Now().UnixNano())
-		if err := k.make(ctx, out, conns, value); err != nil {
+		if err := k.make(ctx, out, conns, strconv.FormatInt(time.Now().UnixNano(), 10)); err != nil {
 			return err
 		}
 	}

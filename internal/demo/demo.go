@@ -110,6 +110,11 @@ func (d *demo) play(ctx, hard context.Context) (time.Duration, error) {
 		control.close()
 		return 0, err
 	}
+	fmt.Fprint(d.o.Out, "\nFirst a few conflicts on purpose: two transactions that cannot know of each other.\n\n")
+	if err := (&Client{state: state}).Conflict(ctx, d.o.Out); err != nil && ctx.Err() == nil {
+		control.close()
+		return 0, errors.Join(err, removeState(d.o.Dir))
+	}
 	d.writing = newWriting(&load{sites: d.sites, rate: d.o.Rate})
 	d.writing.start(ctx)
 	served := make(chan error, 1)

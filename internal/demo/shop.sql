@@ -46,8 +46,11 @@ CREATE TABLE sessions (
     seen_at     timestamptz NOT NULL
 );
 
--- Their rules (first_write_wins, delete_wins) go back to the row as it was, which
--- must be in the log for it.
+-- Their rules need the row as it was, which must be in the log for it: a counter adds
+-- what was changed, delete_wins goes back to the row before.
+ALTER TABLE customers REPLICA IDENTITY FULL;
+ALTER TABLE orders REPLICA IDENTITY FULL;
+ALTER TABLE order_lines REPLICA IDENTITY FULL;
 ALTER TABLE inventory REPLICA IDENTITY FULL;
 ALTER TABLE sessions REPLICA IDENTITY FULL;
 

@@ -29,7 +29,7 @@ type action struct {
 var actions = []action{
 	{25, (*shopper).placeOrder},
 	{20, (*shopper).changeStatus},
-	{20, (*shopper).countStock},
+	{20, (*shopper).deliver},
 	{10, (*shopper).changeLine},
 	{12, (*shopper).visit},
 	{6, (*shopper).logOut},
@@ -92,10 +92,10 @@ func (s *shopper) changeStatus(ctx context.Context, tx pgx.Tx) (int64, error) {
 	return tag.RowsAffected(), err
 }
 
-// countStock writes what somebody counted in the warehouse.
-func (s *shopper) countStock(ctx context.Context, tx pgx.Tx) (int64, error) {
-	tag, err := tx.Exec(ctx, `UPDATE inventory SET on_hand = $2, changed_by = $3, changed_at = clock_timestamp() WHERE sku = $1`,
-		s.article(), s.random.IntN(2000), s.site)
+// deliver puts what has come into the warehouse.
+func (s *shopper) deliver(ctx context.Context, tx pgx.Tx) (int64, error) {
+	tag, err := tx.Exec(ctx, `UPDATE inventory SET on_hand = on_hand + $2, changed_by = $3, changed_at = clock_timestamp() WHERE sku = $1`,
+		s.article(), 1+s.random.IntN(5), s.site)
 	return tag.RowsAffected(), err
 }
 

@@ -26,6 +26,11 @@ const database = "shop"
 //go:embed shop.sql
 var shopSQL string
 
+// ordersRule is the resolver of the shop's orders.
+//
+//go:embed orders.star
+var ordersRule []byte
+
 // site is one data centre of the demo.
 type site struct {
 	name    string
@@ -143,8 +148,20 @@ func configuration(dir string, sites [2]*site) string {
 match    = "public.sessions"
 conflict = "delete_wins"
 
-[[table]]                      # of two counts of the stock the first stands
-match    = "public.inventory"
+[[table]]                      # what both sites take out and put in adds up
+match   = "public.inventory"
+columns = { on_hand = "sum", "*" = "last_write_wins" }
+
+[[table]]                      # different columns changed at both sites are both kept
+match   = "public.customers"
+columns = { credit = "sum", tags = "union", "*" = "last_write_wins" }
+
+[[table]]                      # an order never goes back: orders.star, beside this file
+match    = "public.orders"
+conflict = "orders.star:order_status"
+
+[[table]]                      # of two corrections the first stands
+match    = "public.order_lines"
 conflict = "first_write_wins"
 
 [[table]]                      # the last write wins

@@ -94,6 +94,9 @@ func (d *demo) init(ctx context.Context) error {
 	if err := os.WriteFile(d.config, []byte(configuration(d.o.Dir, d.sites)), 0o600); err != nil {
 		return fmt.Errorf("writing the configuration: %w", err)
 	}
+	if err := os.WriteFile(filepath.Join(filepath.Dir(d.config), "orders.star"), ordersRule, 0o600); err != nil {
+		return fmt.Errorf("writing the rule for orders: %w", err)
+	}
 	output, err := exec.CommandContext(ctx, d.o.Program, "init", "-c", d.config).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%w\n%s", err, output)
