@@ -86,6 +86,20 @@ func genTable(t *rapid.T) *change.Table {
 			table.Key = append(table.Key, i)
 		}
 	}
+	for i := range rapid.IntRange(0, 2).Draw(t, "unique keys") {
+		column := func(what string) int { return rapid.IntRange(0, n-1).Draw(t, what) }
+		u := change.UniqueKey{Name: fmt.Sprintf("u%d", i), NullsEqual: rapid.Bool().Draw(t, "nulls equal"), Deferrable: rapid.Bool().Draw(t, "deferrable")}
+		for range rapid.IntRange(1, 3).Draw(t, "parts") {
+			u.Parts = append(u.Parts, change.UniquePart{Column: column("part"), Case: change.Case(rapid.IntRange(0, 2).Draw(t, "case"))})
+		}
+		for range rapid.IntRange(0, 2).Draw(t, "conditions") {
+			u.Where = append(u.Where, change.Condition{
+				Column: column("condition"), Test: change.Test(rapid.IntRange(0, 3).Draw(t, "test")),
+				Values: rapid.SliceOfN(rapid.StringMatching(`[a-z]{0,3}`), 1, 3).Draw(t, "values"),
+			})
+		}
+		table.Unique = append(table.Unique, u)
+	}
 	return table.Seal()
 }
 

@@ -3,6 +3,7 @@ package stream
 import (
 	"bytes"
 	"fmt"
+	"reflect"
 	"slices"
 
 	"google.golang.org/protobuf/proto"
@@ -58,7 +59,7 @@ func (s *shapeTable) shape(t *change.Table) (*streampb.Shape, error) {
 	if err := checkTable(t); err != nil {
 		return nil, err
 	}
-	p := &streampb.Table{Schema: t.Schema, Name: t.Name, Full: t.Full}
+	p := &streampb.Table{Schema: t.Schema, Name: t.Name, Full: t.Full, Unique: uniqueMessages(t.Unique)}
 	for _, c := range t.Columns {
 		p.Columns = append(p.Columns, &streampb.Column{Name: c.Name, Type: c.Type, Kind: uint32(c.Kind), Identity: c.Identity})
 	}
@@ -148,6 +149,10 @@ func parseTable(s *streampb.Shape) (*change.Table, error) {
 	for _, k := range p.GetKey() {
 		t.Key = append(t.Key, int(k))
 	}
+	var err error
+	if t.Unique, err = parseUnique(p.GetUnique(), len(t.Columns)); err != nil {
+		return nil, err
+	}
 	if err := checkTable(t); err != nil {
 		return nil, fmt.Errorf("%w: %w", errFormat, err)
 	}
@@ -156,5 +161,5 @@ func parseTable(s *streampb.Shape) (*change.Table, error) {
 
 func sameTable(a, b *change.Table) bool {
 	return a.Schema == b.Schema && a.Name == b.Name && a.Full == b.Full &&
-		slices.Equal(a.Columns, b.Columns) && slices.Equal(a.Key, b.Key)
+		slices.Equal(a.Columns, b.Columns) && slices.Equal(a.Key, b.Key) && reflect.DeepEqual(a.Unique, b.Unique)
 }

@@ -42,10 +42,11 @@ type Column struct {
 type Table struct {
 	Schema  string
 	Name    string
-	Columns []Column // replicated columns only, in the order of the images; generated columns are left out
-	Key     []int    // indices into Columns of the replication key, ascending; never empty
-	Full    bool     // old images carry every column (replica identity full, full row image)
-	ID      uint64   // fingerprint of all the above; equal IDs mean equal shapes
+	Columns []Column    // replicated columns only, in the order of the images; generated columns are left out
+	Key     []int       // indices into Columns of the replication key, ascending; never empty
+	Full    bool        // old images carry every column (replica identity full, full row image)
+	Unique  []UniqueKey // besides Key; nil when there are none
+	ID      uint64      // fingerprint of all the above; equal IDs mean equal shapes
 }
 
 // QualifiedName returns "schema.name".
@@ -98,6 +99,24 @@ func (t *Table) Seal() *Table {
 		add(string([]byte{byte(k >> 8), byte(k)}))
 	}
 	add(bit(t.Full))
+	number := func(n int) { add(string([]byte{byte(n >> 8), byte(n)})) }
+	for _, u := range t.Unique { // none: as before there were any
+		add(u.Name)
+		add(bit(u.NullsEqual) + bit(u.Deferrable))
+		number(len(u.Parts))
+		for _, p := range u.Parts {
+			number(p.Column)
+			number(int(p.Case))
+		}
+		for _, c := range u.Where {
+			number(c.Column)
+			number(int(c.Test))
+			number(len(c.Values))
+			for _, v := range c.Values {
+				add(v)
+			}
+		}
+	}
 	t.ID = h
 	return t
 }

@@ -384,6 +384,7 @@ type Table struct {
 	Columns       []*Column              `protobuf:"bytes,3,rep,name=columns,proto3" json:"columns,omitempty"`
 	Key           []uint32               `protobuf:"varint,4,rep,packed,name=key,proto3" json:"key,omitempty"`
 	Full          bool                   `protobuf:"varint,5,opt,name=full,proto3" json:"full,omitempty"`
+	Unique        []*UniqueKey           `protobuf:"bytes,6,rep,name=unique,proto3" json:"unique,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -453,6 +454,159 @@ func (x *Table) GetFull() bool {
 	return false
 }
 
+func (x *Table) GetUnique() []*UniqueKey {
+	if x != nil {
+		return x.Unique
+	}
+	return nil
+}
+
+// UniqueKey is a unique key besides the replication key.
+type UniqueKey struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Columns       []uint32               `protobuf:"varint,2,rep,packed,name=columns,proto3" json:"columns,omitempty"`
+	Cases         []uint32               `protobuf:"varint,3,rep,packed,name=cases,proto3" json:"cases,omitempty"` // by part: 0 as it is, 1 lower, 2 upper
+	Where         []*Condition           `protobuf:"bytes,4,rep,name=where,proto3" json:"where,omitempty"`
+	NullsEqual    bool                   `protobuf:"varint,5,opt,name=nulls_equal,json=nullsEqual,proto3" json:"nulls_equal,omitempty"`
+	Deferrable    bool                   `protobuf:"varint,6,opt,name=deferrable,proto3" json:"deferrable,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UniqueKey) Reset() {
+	*x = UniqueKey{}
+	mi := &file_frame_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UniqueKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UniqueKey) ProtoMessage() {}
+
+func (x *UniqueKey) ProtoReflect() protoreflect.Message {
+	mi := &file_frame_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UniqueKey.ProtoReflect.Descriptor instead.
+func (*UniqueKey) Descriptor() ([]byte, []int) {
+	return file_frame_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *UniqueKey) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *UniqueKey) GetColumns() []uint32 {
+	if x != nil {
+		return x.Columns
+	}
+	return nil
+}
+
+func (x *UniqueKey) GetCases() []uint32 {
+	if x != nil {
+		return x.Cases
+	}
+	return nil
+}
+
+func (x *UniqueKey) GetWhere() []*Condition {
+	if x != nil {
+		return x.Where
+	}
+	return nil
+}
+
+func (x *UniqueKey) GetNullsEqual() bool {
+	if x != nil {
+		return x.NullsEqual
+	}
+	return false
+}
+
+func (x *UniqueKey) GetDeferrable() bool {
+	if x != nil {
+		return x.Deferrable
+	}
+	return false
+}
+
+// Condition is a test of one column that a row in the index fulfils.
+type Condition struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Column        uint32                 `protobuf:"varint,1,opt,name=column,proto3" json:"column,omitempty"`
+	Test          uint32                 `protobuf:"varint,2,opt,name=test,proto3" json:"test,omitempty"` // 0 is null, 1 is not null, 2 in, 3 not in
+	Values        []string               `protobuf:"bytes,3,rep,name=values,proto3" json:"values,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Condition) Reset() {
+	*x = Condition{}
+	mi := &file_frame_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Condition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Condition) ProtoMessage() {}
+
+func (x *Condition) ProtoReflect() protoreflect.Message {
+	mi := &file_frame_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Condition.ProtoReflect.Descriptor instead.
+func (*Condition) Descriptor() ([]byte, []int) {
+	return file_frame_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Condition) GetColumn() uint32 {
+	if x != nil {
+		return x.Column
+	}
+	return 0
+}
+
+func (x *Condition) GetTest() uint32 {
+	if x != nil {
+		return x.Test
+	}
+	return 0
+}
+
+func (x *Condition) GetValues() []string {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
 type Column struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -465,7 +619,7 @@ type Column struct {
 
 func (x *Column) Reset() {
 	*x = Column{}
-	mi := &file_frame_proto_msgTypes[5]
+	mi := &file_frame_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -477,7 +631,7 @@ func (x *Column) String() string {
 func (*Column) ProtoMessage() {}
 
 func (x *Column) ProtoReflect() protoreflect.Message {
-	mi := &file_frame_proto_msgTypes[5]
+	mi := &file_frame_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -490,7 +644,7 @@ func (x *Column) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Column.ProtoReflect.Descriptor instead.
 func (*Column) Descriptor() ([]byte, []int) {
-	return file_frame_proto_rawDescGZIP(), []int{5}
+	return file_frame_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Column) GetName() string {
@@ -549,13 +703,28 @@ const file_frame_proto_rawDesc = "" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\"-\n" +
 	"\x05Shape\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x06R\x02id\x12\x14\n" +
-	"\x05table\x18\x02 \x01(\fR\x05table\"\x8e\x01\n" +
+	"\x05table\x18\x02 \x01(\fR\x05table\"\xc4\x01\n" +
 	"\x05Table\x12\x16\n" +
 	"\x06schema\x18\x01 \x01(\tR\x06schema\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x123\n" +
 	"\acolumns\x18\x03 \x03(\v2\x19.concord.stream.v1.ColumnR\acolumns\x12\x10\n" +
 	"\x03key\x18\x04 \x03(\rR\x03key\x12\x12\n" +
-	"\x04full\x18\x05 \x01(\bR\x04full\"`\n" +
+	"\x04full\x18\x05 \x01(\bR\x04full\x124\n" +
+	"\x06unique\x18\x06 \x03(\v2\x1c.concord.stream.v1.UniqueKeyR\x06unique\"\xc4\x01\n" +
+	"\tUniqueKey\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\acolumns\x18\x02 \x03(\rR\acolumns\x12\x14\n" +
+	"\x05cases\x18\x03 \x03(\rR\x05cases\x122\n" +
+	"\x05where\x18\x04 \x03(\v2\x1c.concord.stream.v1.ConditionR\x05where\x12\x1f\n" +
+	"\vnulls_equal\x18\x05 \x01(\bR\n" +
+	"nullsEqual\x12\x1e\n" +
+	"\n" +
+	"deferrable\x18\x06 \x01(\bR\n" +
+	"deferrable\"O\n" +
+	"\tCondition\x12\x16\n" +
+	"\x06column\x18\x01 \x01(\rR\x06column\x12\x12\n" +
+	"\x04test\x18\x02 \x01(\rR\x04test\x12\x16\n" +
+	"\x06values\x18\x03 \x03(\tR\x06values\"`\n" +
 	"\x06Column\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x12\n" +
@@ -579,27 +748,31 @@ func file_frame_proto_rawDescGZIP() []byte {
 }
 
 var file_frame_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_frame_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_frame_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_frame_proto_goTypes = []any{
-	(Codec)(0),       // 0: concord.stream.v1.Codec
-	(*Envelope)(nil), // 1: concord.stream.v1.Envelope
-	(*Tail)(nil),     // 2: concord.stream.v1.Tail
-	(*Seen)(nil),     // 3: concord.stream.v1.Seen
-	(*Shape)(nil),    // 4: concord.stream.v1.Shape
-	(*Table)(nil),    // 5: concord.stream.v1.Table
-	(*Column)(nil),   // 6: concord.stream.v1.Column
+	(Codec)(0),        // 0: concord.stream.v1.Codec
+	(*Envelope)(nil),  // 1: concord.stream.v1.Envelope
+	(*Tail)(nil),      // 2: concord.stream.v1.Tail
+	(*Seen)(nil),      // 3: concord.stream.v1.Seen
+	(*Shape)(nil),     // 4: concord.stream.v1.Shape
+	(*Table)(nil),     // 5: concord.stream.v1.Table
+	(*UniqueKey)(nil), // 6: concord.stream.v1.UniqueKey
+	(*Condition)(nil), // 7: concord.stream.v1.Condition
+	(*Column)(nil),    // 8: concord.stream.v1.Column
 }
 var file_frame_proto_depIdxs = []int32{
 	2, // 0: concord.stream.v1.Envelope.tail:type_name -> concord.stream.v1.Tail
 	4, // 1: concord.stream.v1.Envelope.shapes:type_name -> concord.stream.v1.Shape
 	0, // 2: concord.stream.v1.Envelope.codec:type_name -> concord.stream.v1.Codec
 	3, // 3: concord.stream.v1.Tail.seen:type_name -> concord.stream.v1.Seen
-	6, // 4: concord.stream.v1.Table.columns:type_name -> concord.stream.v1.Column
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	8, // 4: concord.stream.v1.Table.columns:type_name -> concord.stream.v1.Column
+	6, // 5: concord.stream.v1.Table.unique:type_name -> concord.stream.v1.UniqueKey
+	7, // 6: concord.stream.v1.UniqueKey.where:type_name -> concord.stream.v1.Condition
+	7, // [7:7] is the sub-list for method output_type
+	7, // [7:7] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_frame_proto_init() }
@@ -613,7 +786,7 @@ func file_frame_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_frame_proto_rawDesc), len(file_frame_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
