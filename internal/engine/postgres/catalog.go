@@ -43,6 +43,7 @@ type tableFacts struct {
 	key         []string // columns of the replication key; empty when there is none
 	leaves      []string // partitions that log otherwise than the root says, with the reason
 	columns     []columnFacts
+	unique      []uniqueFacts // besides the key
 }
 
 func (t *tableFacts) qualified() string { return t.schema + "." + t.name }
@@ -173,8 +174,10 @@ func readCatalog(ctx context.Context, q querier, where string, types []uint32, w
 	if err != nil {
 		return nil, fmt.Errorf("reading the catalogue of columns: %w", err)
 	}
-	c.types, err = loadTypes(ctx, q, types)
-	return c, err
+	if c.types, err = loadTypes(ctx, q, types); err != nil {
+		return c, err
+	}
+	return c, c.loadUnique(ctx, q, oids)
 }
 
 // loadTypes reads the facts of types. Types that do not exist are missing.

@@ -263,6 +263,7 @@ func (e *examination) tables(ctx context.Context) (err error) {
 		e.fine("tables", "%d tables, each with a usable key", len(e.catalog.tables))
 	}
 	for _, t := range e.sorted() {
+		e.unreadUnique(t)
 		if t.relkind == 'p' {
 			e.add("table "+t.qualified(), site.Warning, t.qualified()+" is partitioned: TRUNCATE, ATTACH and DETACH of a single partition are not replicated",
 				"use DELETE for a single partition, or do the same at every site")

@@ -72,7 +72,7 @@ func (s *shaper) relation(ctx context.Context, m *relationMessage) (*relation, e
 	}
 	r.use = useRows
 	facts := s.known.tables[m.id]
-	if !s.fits(facts, m) {
+	if s.before[m.id] != nil || !s.fits(facts, m) { // told of again: an index may be new, too
 		if err := s.refresh(ctx, m); err != nil {
 			return nil, err
 		}
@@ -104,6 +104,9 @@ func (s *shaper) relation(ctx context.Context, m *relationMessage) (*relation, e
 		}
 	}
 	s.before[m.id] = key
+	if facts != nil {
+		t.Unique = facts.uniqueShapes(t)
+	}
 	r.table = t.Seal()
 	return r, nil
 }
