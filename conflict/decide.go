@@ -18,6 +18,10 @@ type Decision struct {
 	// only what it changed, and a write here may have come between it and an earlier
 	// one, of which only the last knew.
 	Apart bool
+	// Joint: the key is tied to others by values of unique keys, and the last write did
+	// not know what happened there: the transaction is decided as a whole (DecideJoint),
+	// and State tells nothing.
+	Joint bool
 	// State is the row to bring about; nil: no row. Not when Keep.
 	State []change.Value
 	// Partial: State lacks a value that some other write may have changed; the row
@@ -139,6 +143,10 @@ func (w *Window) decideList(tt *tableTraffic, k Key, es []*Write, final []change
 			}
 		}
 	}
+	if w.meetsOthers(k, es, !d.Known) {
+		d.Known, d.Joint = false, true
+		return d
+	}
 	if d.Known {
 		d.State = final
 		return d
@@ -149,7 +157,7 @@ func (w *Window) decideList(tt *tableTraffic, k Key, es []*Write, final []change
 	}
 	state := w.rules.Fold(w.policy(last.Table), startOf(writes, base), writes, at).in(last.Table)
 	d.State, d.Err = state.Image, state.Err
-	d.Partial = lacks(d.State)
+	d.Partial = guesses(d.State, writes)
 	return d
 }
 
@@ -206,7 +214,15 @@ func (w *Window) State(table *change.Table, k Key) (state []change.Value, ok boo
 	if len(writes) == 0 {
 		return nil, false
 	}
-	folded := w.rules.Fold(w.policy(table), startOf(writes, base), writes, -1).in(table)
+	folded := w.rules.Fold(w.policy(table), startOf(writes, base), writes, -1)
+	if l := w.lists[k]; l != nil && l.claims != nil {
+		if tied := w.tied(map[Key]bool{k: true}, nil); len(tied) > 0 {
+			rows := w.component(w.traffic(table), append([]Key{k}, tied...))
+			w.jointly(table, rows)
+			folded = rows[0].State
+		}
+	}
+	folded = folded.in(table)
 	return folded.Image, folded.Err == nil && !lacks(folded.Image)
 }
 
@@ -229,7 +245,7 @@ func (w *Window) Applied(table *change.Table, k Key, es []*Write, locked bool) {
 		}
 		return
 	}
-	if w.lists[k] == nil && len(tt.truncates) == 0 && w.frozen == nil && w.onlySelfIsLeft(last.Tx.Origin) && locked {
+	if w.lists[k] == nil && len(tt.truncates) == 0 && w.frozen == nil && w.onlySelfIsLeft(last.Tx.Origin) && locked && !w.meetsOthers(k, es, false) {
 		return
 	}
 	for _, e := range es {
@@ -266,9 +282,38 @@ func (w *Window) TruncateKeeps(table *change.Table, k Key, e *Tx) Decision {
 	if tt.versionsOnly {
 		return w.decideLatest(tt, k, es, nil)
 	}
-	d := w.decideList(tt, k, es, nil)
+	d := w.decideTruncated(table, k, e)
 	d.Keep = d.Err != nil // it waits for a person: nothing is taken away from under them
 	return d
+}
+
+// decideTruncated is decideList for a truncate by e. Of keys tied together it empties all.
+func (w *Window) decideTruncated(table *change.Table, k Key, e *Tx) Decision {
+	wipe := func() *Write { return &Write{Tx: e, Op: change.Delete, Table: table} }
+	d := w.decideList(w.traffic(table), k, []*Write{wipe()}, nil)
+	l := w.lists[k]
+	if d.Known || l == nil || l.claims == nil {
+		return d
+	}
+	tied := w.tied(map[Key]bool{k: true}, nil)
+	if len(tied) == 0 {
+		return d
+	}
+	rows := w.component(w.traffic(table), append([]Key{k}, tied...))
+	for _, r := range rows {
+		r.Writes, _ = place(r.Writes, wipe())
+	}
+	w.jointly(table, rows)
+	state := rows[0].State.in(table)
+	d.Joint, d.State, d.Err, d.Partial = false, state.Image, state.Err, guesses(state.Image, rows[0].Writes)
+	return d
+}
+
+// VersionsOnly reports whether the window keeps no images of the table's writes.
+func (w *Window) VersionsOnly(t *change.Table) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.traffic(t).versionsOnly
 }
 
 // Dirty lists the keys of tables under a policy with images whose list holds a

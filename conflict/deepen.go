@@ -108,6 +108,13 @@ func (d *Deepening) write(tt *tableTraffic, keyImage []change.Value, wr *Write) 
 			needed = needed || !o.Tx.Saw(wr.Tx)
 		}
 	}
+	if !needed {
+		for _, o := range w.tied(nil, []*Write{wr}) {
+			for _, h := range w.lists[o].writes {
+				needed = needed || !h.Tx.Saw(wr.Tx) && h.Tx.Version() != wr.Tx.Version()
+			}
+		}
+	}
 	if needed {
 		w.insert(k, wr)
 		d.fresh[mine] = true

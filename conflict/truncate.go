@@ -29,7 +29,7 @@ func (w *Window) traffic(t *change.Table) *tableTraffic {
 	name := t.QualifiedName()
 	tt := w.tables[name]
 	if tt == nil {
-		tt = &tableTraffic{versionsOnly: w.policy(t).VersionsOnly(), last: map[change.Site]*Tx{}}
+		tt = &tableTraffic{versionsOnly: w.policy(t).VersionsOnly() && len(t.Unique) == 0, last: map[change.Site]*Tx{}}
 		w.tables[name] = tt
 	}
 	w.lastTable, w.lastTT = t, tt
@@ -95,6 +95,7 @@ func (w *Window) dropWrites(gone func(*list, *Write) bool) {
 		if l.writes = kept; len(kept) == 0 {
 			delete(w.lists, k)
 		}
+		w.reclaim(k, l)
 	}
 }
 
@@ -153,7 +154,7 @@ func (w *Window) TruncateRevives(table *change.Table, e *Tx, f func(Key, Decisio
 		return
 	}
 	for _, k := range w.listKeys(func(l *list) bool { return w.tables[l.table.QualifiedName()] == tt }) {
-		if d := w.decideList(tt, k, []*Write{{Tx: e, Op: change.Delete, Table: table}}, nil); !d.Known && d.State != nil {
+		if d := w.decideTruncated(table, k, e); !d.Known && d.State != nil {
 			f(k, d)
 		}
 	}

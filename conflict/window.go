@@ -2,6 +2,7 @@ package conflict
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/concord-db/concord/internal/change"
@@ -16,6 +17,8 @@ type Rules struct {
 	// Cut returns how many writes at the front of a list may be folded away, given
 	// which of them every site is known to have seen.
 	Cut func(writes []*Write, everyoneSaw func(*Write) bool) int
+	// Joint folds rows that values of unique keys tie together.
+	Joint func(p Policy, rows []*JointRow) []Collision
 }
 
 // DefaultRules returns the rules as designed.
@@ -24,7 +27,8 @@ func DefaultRules() Rules {
 		Fold: func(p Policy, base State, writes []*Write, _ int) State {
 			return Fold(p, base, writes)
 		},
-		Cut: Cut,
+		Cut:   Cut,
+		Joint: FoldJoint,
 	}
 }
 
@@ -80,6 +84,7 @@ type Window struct {
 	latest    latestSet
 	bulk      []*bulk
 	lists     map[Key]*list
+	claimed   claimed
 	order     []Key // of lists, those to be looked at for shortening next first
 	settled   map[change.Site][]settled
 	frozen    change.Seen // bounds that Freeze holds; nil: none
@@ -95,6 +100,7 @@ type list struct {
 	base   State          // what was folded away made; zero: nothing was
 	writes []*Write       // version order
 	folded change.Version // of the last write, or truncate, that was folded into base
+	claims map[Claim]struct{}
 }
 
 // settled is a transaction of a peer that was settled here, and what it had seen.
@@ -108,10 +114,13 @@ func NewWindow(o WindowOptions) *Window {
 	if o.Rules.Fold == nil {
 		o.Rules = DefaultRules()
 	}
+	if o.Rules.Joint == nil {
+		o.Rules.Joint = FoldJoint
+	}
 	w := &Window{
 		self: o.Self, peers: o.Peers, policy: o.Policy, rules: o.Rules,
 		seen:  map[change.Site]change.Seen{},
-		lists: map[Key]*list{}, settled: map[change.Site][]settled{},
+		lists: map[Key]*list{}, claimed: claimed{}, settled: map[change.Site][]settled{},
 		tables: map[string]*tableTraffic{},
 		grown:  make(chan struct{}),
 	}
@@ -194,6 +203,7 @@ func (w *Window) insert(k Key, wr *Write) (*list, int) {
 		w.order = append(w.order, k)
 	}
 	l.table = wr.Table
+	w.claim(k, l, wr)
 	var at int
 	l.writes, at = place(l.writes, wr)
 	return l, at
@@ -382,13 +392,23 @@ func (w *Window) compactSome(n int) {
 // compactList folds a prefix of the list, with the truncates of its table in it,
 // into its base.
 func (w *Window) compactList(k Key, l *list) {
+	if l.claims != nil {
+		if tied := w.tied(map[Key]bool{k: true}, nil); len(tied) > 0 {
+			w.compactTied(append(tied, k))
+			return
+		}
+	}
 	writes, base := w.listWith(w.traffic(l.table), k)
 	n := w.rules.Cut(writes, func(wr *Write) bool { return w.everyoneSaw(wr.Tx) })
 	if n == 0 {
 		return
 	}
-	l.base = w.rules.Fold(w.policy(l.table), startOf(writes, base), writes[:n], -1)
-	l.folded = writes[n-1].Tx.Version()
+	w.fold(k, l, w.rules.Fold(w.policy(l.table), startOf(writes, base), writes[:n], -1), writes[n-1].Tx.Version())
+}
+
+// fold makes base of the front of a list, up to the write at version last.
+func (w *Window) fold(k Key, l *list, base State, last change.Version) {
+	l.base, l.folded = base, last
 	kept := l.writes[:0:0]
 	for _, wr := range l.writes {
 		if l.folded.Less(wr.Tx.Version()) {
@@ -398,6 +418,46 @@ func (w *Window) compactList(k Key, l *list) {
 	if l.writes = kept; len(kept) == 0 {
 		delete(w.lists, k)
 	}
+	w.reclaim(k, l)
+}
+
+// compactTied folds away what keys that are tied together have in common: a prefix of
+// all their writes, which every later write of any of them saw whole.
+func (w *Window) compactTied(keys []Key) {
+	rows := w.component(w.traffic(w.lists[keys[0]].table), keys)
+	var all []*Write
+	for _, r := range rows {
+		all = append(all, r.Writes...)
+	}
+	slices.SortFunc(all, func(a, b *Write) int { return compareVersions(a.Tx.Version(), b.Tx.Version()) })
+	n := w.rules.Cut(all, func(wr *Write) bool { return w.everyoneSaw(wr.Tx) })
+	if n == 0 {
+		return
+	}
+	last := all[n-1].Tx.Version()
+	for _, r := range rows {
+		at, _ := slices.BinarySearchFunc(r.Writes, last, func(wr *Write, v change.Version) int {
+			if v.Less(wr.Tx.Version()) {
+				return 1
+			}
+			return -1
+		})
+		r.Writes = r.Writes[:at]
+	}
+	w.jointly(w.lists[keys[0]].table, rows)
+	for i, k := range keys {
+		w.fold(k, w.lists[k], rows[i].State, last)
+	}
+}
+
+func compareVersions(a, b change.Version) int {
+	switch {
+	case a.Less(b):
+		return -1
+	case b.Less(a):
+		return 1
+	}
+	return 0
 }
 
 // Compact drops everything that may go. Tests call it; production does a little at

@@ -64,10 +64,18 @@ func number(v starlark.Value) (*apd.Decimal, bool) {
 	return nil, false
 }
 
-func (d Decimal) String() string        { return d.n.Text('f') }
-func (d Decimal) Type() string          { return "decimal" }
-func (d Decimal) Freeze()               {}
-func (d Decimal) Truth() starlark.Bool  { return starlark.Bool(!d.n.IsZero()) }
+func (d Decimal) String() string { return d.n.Text('f') }
+
+// Type implements starlark.Value.
+func (d Decimal) Type() string { return "decimal" }
+
+// Freeze implements starlark.Value: a decimal never changes.
+func (d Decimal) Freeze() {}
+
+// Truth implements starlark.Value: zero is false.
+func (d Decimal) Truth() starlark.Bool { return starlark.Bool(!d.n.IsZero()) }
+
+// Hash implements starlark.Value: equal numbers have the same.
 func (d Decimal) Hash() (uint32, error) { return starlark.String(reduced(d.n)).Hash() }
 
 func reduced(n *apd.Decimal) string {

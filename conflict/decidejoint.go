@@ -1,0 +1,256 @@
+package conflict
+
+import (
+	"slices"
+
+	"github.com/concord-db/concord/internal/change"
+)
+
+// Arrival is what one transaction wrote on one key.
+type Arrival struct {
+	Table *change.Table
+	Key   Key
+	Write *Write
+	Final []change.Value
+}
+
+// Other is a key that did not arrive but whose row what arrived changes: it loses a
+// value of a unique key and with it the row, or gets it back.
+type Other struct {
+	Table *change.Table
+	Key   Key
+	Image []change.Value // names the row
+	State []change.Value // as it must be; nil: no row
+	// Partial: State lacks a value that no log has.
+	Partial bool
+	Met     []Meeting // of a row of a truncated table
+}
+
+// Joint is the decision about one transaction as a whole, where its keys are tied to
+// others by values of unique keys.
+type Joint struct {
+	Decisions []Decision // by arrival
+	Others    []Other
+	// Left are the rows with writes in flight that a truncated table keeps: all others
+	// of it go.
+	Left       []Other
+	Collisions []Collision // that this transaction is part of
+}
+
+// DecideJoint tells what becomes of everything that one transaction wrote, and of the
+// rows that it meets by values of unique keys. It changes nothing. Arrivals on tables
+// without unique keys are decided as by Decide. truncated are the tables with unique
+// keys that tx truncated before it wrote what arrives.
+func (w *Window) DecideJoint(tx *Tx, arrivals []Arrival, truncated []*change.Table) Joint {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out := Joint{Decisions: make([]Decision, len(arrivals))}
+	byTable := map[string][]int{}
+	var names []string
+	for i, a := range arrivals {
+		name := a.Table.QualifiedName()
+		if tt := w.traffic(a.Table); tt.versionsOnly {
+			out.Decisions[i] = w.decideLatest(tt, a.Key, []*Write{a.Write}, a.Final)
+			continue
+		}
+		if byTable[name] == nil {
+			names = append(names, name)
+		}
+		byTable[name] = append(byTable[name], i)
+	}
+	for _, t := range truncated {
+		if name := t.QualifiedName(); byTable[name] == nil {
+			w.decideTable(tx, t, arrivals, nil, true, &out)
+		}
+	}
+	for _, name := range names {
+		at := byTable[name]
+		table := arrivals[at[0]].Table
+		wiped := slices.ContainsFunc(truncated, func(t *change.Table) bool { return t.QualifiedName() == name })
+		w.decideTable(tx, table, arrivals, at, wiped, &out)
+	}
+	return out
+}
+
+// decideTable decides the arrivals at the indices given, which are of one table.
+func (w *Window) decideTable(mine *Tx, table *change.Table, arrivals []Arrival, at []int, wiped bool, out *Joint) {
+	given := map[Key]bool{}
+	var writes []*Write
+	var keys []Key
+	for _, i := range at {
+		given[arrivals[i].Key] = true
+		keys = append(keys, arrivals[i].Key)
+		writes = append(writes, arrivals[i].Write)
+	}
+	tt := w.traffic(table)
+	others := w.tied(given, writes)
+	if wiped {
+		others = slices.DeleteFunc(w.listKeys(func(l *list) bool { return w.tables[l.table.QualifiedName()] == tt }), func(k Key) bool { return given[k] })
+	}
+	keys = append(keys, others...)
+	before, after := w.component(tt, keys), w.component(tt, keys)
+	// What arrives may have come before: then the rows tell, not the difference it makes.
+	again := false
+	for n, i := range at {
+		again = again || holds(before[n].Writes, mine.Version())
+		after[n].Writes, _ = place(after[n].Writes, arrivals[i].Write)
+		after[n].Base = startOf(after[n].Writes, baseOf(w.lists[after[n].Key]))
+	}
+	for n := len(at); n < len(after) && wiped; n++ {
+		after[n].Writes, _ = place(after[n].Writes, &Write{Tx: mine, Op: change.Delete, Table: table})
+		after[n].Base = startOf(after[n].Writes, baseOf(w.lists[after[n].Key]))
+	}
+	here := make([][]*Write, len(before)) // with the truncates
+	for n, r := range before {
+		here[n] = r.Writes
+	}
+	w.jointly(table, before)
+	collisions := w.jointly(table, after)
+
+	var failed error
+	for _, r := range after {
+		if r.State.Err != nil && failed == nil {
+			failed = r.State.Err
+		}
+	}
+	known := true
+	for n := range here {
+		for _, h := range here[n] {
+			known = known && (mine.Saw(h.Tx) || h.Tx.Version() == mine.Version())
+		}
+	}
+	for n, i := range at {
+		d := &out.Decisions[i]
+		a := &arrivals[i]
+		d.Known = known
+		if known {
+			d.State = a.Final
+			continue
+		}
+		for _, h := range here[n] {
+			if !mine.Saw(h.Tx) && !h.Tx.Saw(mine) && h.Tx.Origin != mine.Origin {
+				d.Met = meet(d.Met, a.Write, h)
+			}
+		}
+		state := after[n].State.in(a.Table)
+		d.State, d.Err = state.Image, failed
+		d.Partial = guesses(d.State, after[n].Writes)
+	}
+	if wiped {
+		w.left(mine, table, before[len(at):], after[len(at):], failed, out)
+	}
+	if known || failed != nil {
+		return
+	}
+	for n := len(at); n < len(after) && !wiped; n++ {
+		if sameState(before[n].State, after[n].State) && (!again || guesses(after[n].State.Image, after[n].Writes)) {
+			continue
+		}
+		if o := w.other(before[n], after[n]); o.Image != nil {
+			out.Others = append(out.Others, o)
+		}
+	}
+	for _, c := range collisions {
+		if c.TakerWrite.Tx.Version() == mine.Version() || c.HeldWrite != nil && c.HeldWrite.Tx.Version() == mine.Version() {
+			out.Collisions = append(out.Collisions, c)
+		}
+	}
+}
+
+// States folds the list of a key as it stands, with those of all keys that values of
+// unique keys tie it to: the rows as they must be. The key's own comes first, the others
+// in order. Nil when the key has no list, or its fold is not determined.
+func (w *Window) States(table *change.Table, k Key) []Other {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	tt := w.traffic(table)
+	if tt.versionsOnly || w.lists[k] == nil {
+		return nil
+	}
+	rows := w.component(tt, append([]Key{k}, w.tied(map[Key]bool{k: true}, nil)...))
+	w.jointly(table, rows)
+	var out []Other
+	for i, r := range rows {
+		o := w.other(r, r)
+		undetermined := r.State.Err != nil || o.Image == nil || o.Partial
+		if i == 0 && undetermined {
+			return nil
+		}
+		if !undetermined {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// left adds the rows that a truncated table keeps. When a rule could not decide
+// (failed) nothing is taken away from under whoever has to.
+func (w *Window) left(mine *Tx, table *change.Table, before, after []*JointRow, failed error, out *Joint) {
+	for n, r := range after {
+		if failed != nil {
+			r.State = before[n].State
+		}
+		o := w.other(before[n], r)
+		if o.Image == nil {
+			continue
+		}
+		for _, h := range before[n].Writes {
+			if !mine.Saw(h.Tx) && !h.Tx.Saw(mine) && h.Tx.Origin != mine.Origin {
+				o.Met = meet(o.Met, &Write{Tx: mine, Op: change.Delete, Table: table}, h)
+			}
+		}
+		if o.State != nil || len(o.Met) > 0 {
+			out.Left = append(out.Left, o)
+		}
+	}
+}
+
+func baseOf(l *list) State {
+	if l == nil {
+		return State{}
+	}
+	return l.base
+}
+
+// other is what becomes of a key that did not arrive. Its Image is nil when nothing
+// names the row: then there is none, before and after.
+func (w *Window) other(before, after *JointRow) Other {
+	l := w.lists[before.Key]
+	state := after.State.in(l.table).Image
+	o := Other{Table: l.table, Key: before.Key, State: state, Partial: guesses(state, after.Writes)}
+	for _, wr := range after.Writes {
+		if wr.Table == nil || wr.Table.ID != l.table.ID { // a truncate has none
+			continue
+		}
+		if o.Image = orElse(wr.Image, wr.Old); o.Image != nil {
+			break
+		}
+	}
+	if o.Image == nil {
+		o.Image = orElse(state, before.State.in(l.table).Image)
+	}
+	return o
+}
+
+func orElse(image, other []change.Value) []change.Value {
+	if image == nil {
+		return other
+	}
+	return image
+}
+
+// guesses reports whether a state lacks a value that the row may not have either: one
+// that some write of the list carries, or any when a write deleted the row.
+func guesses(state []change.Value, writes []*Write) bool {
+	for i := range state {
+		if state[i].State != change.Unchanged {
+			continue
+		}
+		if slices.ContainsFunc(writes, func(wr *Write) bool {
+			return wr.Op != change.Update || i >= len(wr.Image) || wr.Image[i].State != change.Unchanged
+		}) {
+			return true
+		}
+	}
+	return false
+}
