@@ -10,9 +10,13 @@ import "context"
 // commit commits a transaction that moves the link's checkpoint.
 func (l *Link) commit(ctx context.Context, tx Tx) error {
 	err := tx.Commit(ctx)
+	if err == nil {
+		l.certain() // what was in doubt before was not committed: this would be fenced
+		return nil
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.doubt = err != nil
+	l.doubt = true
 	return err
 }
 
@@ -30,6 +34,15 @@ func (l *Link) reserve(ctx context.Context, g *group) (release func(), err error
 		return nil, err
 	}
 	return func() { l.release(free) }, nil
+}
+
+// turn is reservations.turn. A link that is driven by steps does not wait.
+func (l *Link) turn(ctx context.Context, t *token) (done func(), err error) {
+	done, ok, err := l.agent.keys.turn(ctx, t, !l.stepping)
+	if err == nil && !ok {
+		err = errTurn
+	}
+	return done, err
 }
 
 // release gives a reservation back, or keeps it while the link is in doubt.

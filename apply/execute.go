@@ -37,7 +37,8 @@ type try struct {
 	tx  Tx
 	out result
 
-	version uint64 // of the window, when the keys were decided
+	version uint64   // of the window, when the keys were decided
+	joint   *jointly // nil: the keys were decided one by one
 }
 
 // fast is the optimistic set path: nothing here that the group does not know,
@@ -62,6 +63,7 @@ func (t *try) fast(ctx context.Context) error {
 			writes = append(writes, Write{Action: Action(op), Row: &rows[i]})
 		}
 	}
+	takenFirst(writes)
 	missing, err := t.tx.Write(ctx, writes)
 	if err != nil {
 		return err
@@ -169,10 +171,23 @@ func (t *try) settled(ctx context.Context) error {
 	if err := t.lockAndDecide(ctx); err != nil {
 		return err
 	}
-	var writes []Write
+	writes := t.vacate()
+	if len(writes) > 0 { // on their own: some of the rows are made again
+		missing, err := t.tx.Write(ctx, writes)
+		if err != nil {
+			return err
+		}
+		if len(missing) > 0 {
+			return errSurprise
+		}
+		writes = nil
+	}
 	for _, k := range t.g.keys {
 		writes = t.plan(k, writes)
 	}
+	t.recordCollisions()
+	writes = append(writes, t.restored()...)
+	takenFirst(writes)
 	missing, err := t.tx.Write(ctx, writes)
 	if err != nil {
 		return err
@@ -190,19 +205,15 @@ func (t *try) settled(ctx context.Context) error {
 // decided. Those that have one now are locked by it; the others must still have none.
 // A second fence then shows whether an application came and went in between.
 func (t *try) confirm(ctx context.Context) error {
+	if t.joint != nil {
+		return t.confirmJointly(ctx)
+	}
 	if len(t.out.unlocked) == 0 {
 		return nil
 	}
 	for _, k := range t.g.keys {
-		if !t.out.unlocked[k] {
-			continue
-		}
-		now, err := t.tx.Read(ctx, k.table, [][]change.Value{k.image})
-		if err != nil {
+		if err := t.unlockedStill(ctx, k); err != nil {
 			return err
-		}
-		if (now[0] != nil) != k.written {
-			return errSurprise
 		}
 	}
 	if err := t.l.raiseFence(ctx, t.tx, t.g, t.g.hlc()); err != nil {
@@ -220,6 +231,22 @@ func (t *try) confirm(ctx context.Context) error {
 		if k.written {
 			delete(t.out.unlocked, k)
 		}
+	}
+	return nil
+}
+
+// unlockedStill reads a key again that had no row: it has the one that was written, or
+// none.
+func (t *try) unlockedStill(ctx context.Context, k *keyWork) error {
+	if !t.out.unlocked[k] {
+		return nil
+	}
+	now, err := t.tx.Read(ctx, k.table, [][]change.Value{k.image})
+	if err != nil {
+		return err
+	}
+	if (now[0] != nil) != k.written {
+		return errSurprise
 	}
 	return nil
 }
@@ -254,7 +281,7 @@ func (t *try) lockAndDecide(ctx context.Context) error {
 			return err
 		}
 		for i, k := range works {
-			k.current, k.read = current[i], true
+			k.current, k.vacated, k.read = current[i], nil, true
 			if current[i] == nil {
 				raise = t.g.hlc()
 				t.out.unlocked[k] = true
@@ -271,12 +298,17 @@ func (t *try) lockAndDecide(ctx context.Context) error {
 		return err
 	}
 	t.version = t.l.agent.o.Window.Version()
+	joint := t.g.truncatesValues()
 	for _, k := range t.g.keys {
 		k.decision = t.l.agent.o.Window.Decide(k.table, k.key, k.es, k.final)
-		if k.decision.Apart && len(t.g.txs) > 1 {
+		if (k.decision.Apart || k.decision.Joint) && len(t.g.txs) > 1 {
 			return errApart
 		}
+		joint = joint || k.decision.Joint
 		k.written = false
+	}
+	if joint {
+		return t.decideJointly(ctx)
 	}
 	return nil
 }
@@ -304,10 +336,10 @@ func (t *try) plan(k *keyWork, writes []Write) []Write {
 			writes = append(writes, Write{Action: Update, Row: &change.Row{Table: k.table, Op: change.Update, New: image}})
 		}
 		return writes
-	case d.Known && d.State != nil && k.current == nil && lacksValue(d.State),
+	case d.State != nil && k.current == nil && lacksValue(conflict.Overlay(k.vacated, d.State)),
 		!d.Known && d.Partial:
 		t.recordMet(k, policy, k.current, "parked")
-		t.parkKey(k, ReasonPartial, "the row must be written whole, but its origin logged only the changed columns (unchanged TOAST); set REPLICA IDENTITY FULL on the table at "+string(t.l.from), false)
+		t.parkKey(k, ReasonPartial, partialMessage(t.l.from), false)
 		return writes
 	}
 	state := d.State
@@ -323,6 +355,10 @@ func (t *try) plan(k *keyWork, writes []Write) []Write {
 		writes = append(writes, w)
 	}
 	return writes
+}
+
+func partialMessage(from change.Site) string {
+	return "the row must be written whole, but its origin logged only the changed columns (unchanged TOAST); set REPLICA IDENTITY FULL on the table at " + string(from)
 }
 
 // ruleFailed says what to do about a rule that could not decide.
@@ -342,6 +378,7 @@ func writeFor(k *keyWork, state []change.Value) (Write, bool) {
 		row.Op, row.Old = change.Delete, k.image
 		return Write{Action: Delete, Row: row}, true
 	case k.current == nil:
+		row.New = conflict.Overlay(k.vacated, state)
 		row.Op, k.written = change.Insert, true
 		return Write{Action: Insert, Row: row}, true
 	default:

@@ -26,11 +26,15 @@ type group struct {
 	// skipped row changes: tables that are not replicated here by this site's rules.
 	skipped int
 
+	// link is whose group it is when it has no transactions.
+	link change.Site
 	// lacked: the group was held back because these columns were missing here.
 	lacked []string
 
-	byKey map[conflict.Key]*keyWork
-	buf   []byte
+	byKey    map[conflict.Key]*keyWork
+	reserved []conflict.Key // see reserves
+	token    *token         // of what is reserved
+	buf      []byte
 }
 
 // keyWork is what a group does to one key.
@@ -46,7 +50,8 @@ type keyWork struct {
 	decision conflict.Decision
 	current  []change.Value // the row as read and locked; only in the settled path
 	read     bool
-	written  bool // a row was made where there was none: its key is locked
+	vacated  []change.Value // the row was taken away for a moment; it was this
+	written  bool           // a row was made where there was none: its key is locked
 }
 
 // op is the net operation of the whole group on the key; 0: nothing is left of it.

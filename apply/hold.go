@@ -288,7 +288,9 @@ func (l *Link) replayOnce(ctx context.Context, c Checkpoint, h *Hold, txs []chan
 			return err
 		}
 		defer release()
-		if err := l.execute(ctx, &t, w); err != nil {
+		err = l.execute(ctx, &t, w)
+		defer func() { t.joint.end(l) }()
+		if err != nil {
 			return err
 		}
 		if err := tx.Record(ctx, t.out.conflicts, t.out.parkedChanges); err != nil {
@@ -324,7 +326,7 @@ func (l *Link) replayOnce(ctx context.Context, c Checkpoint, h *Hold, txs []chan
 	l.agent.park.add(t.out.parkedChanges)
 	l.countRows(&t.out)
 	l.awaitRecheck(t.g.keys, t.out.unlocked, c.Seq)
-	return l.recheckNow(ctx, c)
+	return l.recheckNow(ctx, c, nil)
 }
 
 // lackedOnly returns, for a held write that lost against one made while its table

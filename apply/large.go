@@ -99,7 +99,7 @@ func (l *Link) oneLarge(ctx context.Context, first *change.Transaction, parts <-
 	if err := l.agent.o.Hook("committed"); err != nil {
 		return nil, err
 	}
-	return nil, l.recheckNow(ctx, c)
+	return nil, l.recheckNow(ctx, c, nil)
 }
 
 func nextPart(ctx context.Context, parts <-chan change.Transaction) (*change.Transaction, error) {
@@ -133,12 +133,13 @@ func (l *Link) part(ctx context.Context, tx Tx, t *change.Transaction, total *re
 		}
 		p := try{l: l, g: g, tx: tx}
 		err := l.execute(ctx, &p, w)
+		p.joint.end(l) // everything is reserved as it is
 		if err == nil {
 			total.add(&p.out)
 			l.rememberUnlocked(total, &p)
 			g.enterTruncates(l.agent.o.Window)
 			enterPart(l.agent.o.Window, g, func(k *keyWork) bool {
-				return l.agent.o.Window.KeepsApplied(l.from, !p.out.unlocked[k])
+				return l.agent.o.Window.KeepsApplied(l.from, !p.out.unlocked[k] && p.joint == nil)
 			})
 			return nil
 		}
@@ -167,7 +168,7 @@ const recheckLimit = 10_000
 // again once the transaction is committed.
 func (l *Link) rememberUnlocked(total *result, p *try) {
 	for _, k := range p.g.keys {
-		if !p.out.unlocked[k] || len(total.works) >= recheckLimit && l.agent.o.Policy(k.table).VersionsOnly() {
+		if !p.out.unlocked[k] || len(total.works) >= recheckLimit && l.agent.o.Window.VersionsOnly(k.table) {
 			continue
 		}
 		if total.unlocked == nil {

@@ -29,7 +29,8 @@ type Link struct {
 	late    change.Position // of the last fence that timed out; "" when none did
 	lives   int             // counts how often a crash of the database took commits back
 	doubt   bool            // it is not known whether the last commit succeeded
-	kept    []func()        // reservations to be given back when it is
+	way     giveWay
+	kept    []func() // reservations to be given back when it is
 
 	stepping bool // driven by Step on one goroutine
 }

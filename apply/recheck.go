@@ -70,16 +70,18 @@ func (l *Link) awaitRecheck(works []*keyWork, unlocked map[*keyWork]bool, seq ui
 			continue
 		}
 		again := &keyWork{key: k.key, table: k.table, image: k.image, es: k.es, final: k.final, decision: k.decision}
-		l.recheck = append(l.recheck, recheck{work: again, seq: seq, now: !l.agent.o.Policy(k.table).VersionsOnly()})
+		l.recheck = append(l.recheck, recheck{work: again, seq: seq, now: !l.agent.o.Window.VersionsOnly(k.table)})
 	}
 }
 
 // recheckNow looks again at those keys whose row may have to change. The group that
 // wrote them still holds their reservations. It does not give up while ctx lasts.
-func (l *Link) recheckNow(ctx context.Context, c Checkpoint) error {
+func (l *Link) recheckNow(ctx context.Context, c Checkpoint, holder *token) error {
 	pause := time.Millisecond
+	turn := false
 	for {
-		err := l.tryRecheckNow(ctx, c)
+		err := l.tryRecheckNow(ctx, c, holder, turn)
+		turn = errors.Is(err, errTurn)
 		if err == nil || ctx.Err() != nil || !errors.Is(err, ErrTransient) {
 			return err
 		}
@@ -104,7 +106,14 @@ func (l *Link) pendingRechecks() []*keyWork {
 	return works
 }
 
-func (l *Link) tryRecheckNow(ctx context.Context, c Checkpoint) error {
+func (l *Link) tryRecheckNow(ctx context.Context, c Checkpoint, holder *token, turn bool) error {
+	if turn {
+		done, err := l.turn(ctx, holder)
+		if err != nil {
+			return err
+		}
+		defer done()
+	}
 	for _, k := range l.pendingRechecks() {
 		if err := l.settleKeyAgain(ctx, c, k); err != nil {
 			return err
@@ -142,7 +151,7 @@ func (l *Link) settleRechecks(ctx context.Context, c Checkpoint) error {
 	if todo = append(todo, lacking...); len(todo) == 0 {
 		return nil
 	}
-	release, err := l.reserve(ctx, &group{keys: todo})
+	release, err := l.reserve(ctx, &group{keys: todo, link: l.from})
 	if err != nil {
 		return err
 	}
@@ -216,12 +225,12 @@ func (l *Link) hasRechecks() bool {
 
 func (l *Link) settleKeys(ctx context.Context, c Checkpoint, works []*keyWork) error {
 	for _, k := range works {
-		g := &group{keys: []*keyWork{k}, byKey: map[conflict.Key]*keyWork{k.key: k}}
+		g := &group{keys: []*keyWork{k}, byKey: map[conflict.Key]*keyWork{k.key: k}, link: l.from}
 		release, err := l.reserve(ctx, g)
 		if err != nil {
 			return err
 		}
-		err = l.settleKeyAgain(ctx, c, k)
+		err = l.settleInTurn(ctx, c, k, g.token)
 		release()
 		if err != nil {
 			return err
@@ -229,6 +238,23 @@ func (l *Link) settleKeys(ctx context.Context, c Checkpoint, works []*keyWork) e
 		l.dropRechecks(k)
 	}
 	return nil
+}
+
+// settleInTurn is settleKeyAgain, which waits for its turn to add keys when it must.
+func (l *Link) settleInTurn(ctx context.Context, c Checkpoint, k *keyWork, holder *token) error {
+	err := l.settleKeyAgain(ctx, c, k)
+	for errors.Is(err, errTurn) {
+		if err := l.agent.o.Pause(ctx, 5*time.Millisecond); err != nil {
+			return err
+		}
+		done, terr := l.turn(ctx, holder)
+		if terr != nil {
+			return terr
+		}
+		err = l.settleKeyAgain(ctx, c, k)
+		done()
+	}
+	return err
 }
 
 // settleKeyAgain is settleKey, tried again while applications make and remove the row
@@ -243,6 +269,9 @@ func (l *Link) settleKeyAgain(ctx context.Context, c Checkpoint, k *keyWork) err
 }
 
 func (l *Link) settleKey(ctx context.Context, c Checkpoint, k *keyWork) error {
+	if len(k.table.Unique) > 0 {
+		return l.settleTied(ctx, c, k)
+	}
 	if _, ok := l.agent.o.Window.State(k.table, k.key); !ok || l.agent.park.blocks(k.table, k.key) {
 		return nil
 	}

@@ -2,9 +2,11 @@ package apply
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/concord-db/concord/conflict"
+	"github.com/concord-db/concord/internal/change"
 )
 
 // reservations keep groups that touch the same key apart, whichever peers they
@@ -14,14 +16,23 @@ import (
 type reservations struct {
 	mu      sync.Mutex
 	freed   *sync.Cond
-	held    map[conflict.Key]struct{}
+	held    map[conflict.Key][]*token
 	shared  int  // groups holding keys
 	whole   bool // one group holds everything
 	waiting int  // groups that wait for everything; keeps others from starving them
+	adding  bool // it is somebody's turn to add keys
+}
+
+// token is one holder of reservations.
+type token struct {
+	owner change.Site // its link
+	// waits for its turn to add keys: it has no transaction open, and decides anew when it
+	// goes on. So its keys may be added to those of whose turn it is.
+	waits bool
 }
 
 func newReservations() *reservations {
-	r := &reservations{held: map[conflict.Key]struct{}{}}
+	r := &reservations{held: map[conflict.Key][]*token{}}
 	r.freed = sync.NewCond(&r.mu)
 	return r
 }
@@ -66,8 +77,9 @@ func (r *reservations) take(g *group) (release func()) {
 		r.whole = true
 	} else {
 		r.shared++
-		for _, k := range g.keys {
-			r.held[k.key] = struct{}{}
+		g.token = &token{owner: g.owner()}
+		for _, k := range g.reserves() {
+			r.held[k] = append(r.held[k], g.token)
 		}
 	}
 	return sync.OnceFunc(func() { r.release(g) })
@@ -77,12 +89,39 @@ func (r *reservations) free(g *group) bool {
 	if r.whole || g.exact && r.shared > 0 || !g.exact && r.waiting > 0 {
 		return false
 	}
-	for _, k := range g.keys {
-		if _, taken := r.held[k.key]; taken {
+	for _, k := range g.reserves() {
+		if _, taken := r.held[k]; taken {
 			return false
 		}
 	}
 	return true
+}
+
+// reserves lists the keys of the group, and the values of unique keys that it takes or
+// gives up: what another group does with them must be known before this one decides.
+func (g *group) reserves() []conflict.Key {
+	if g.reserved != nil {
+		return g.reserved
+	}
+	g.reserved = make([]conflict.Key, 0, len(g.keys))
+	values := map[conflict.Key]bool{}
+	for _, k := range g.keys {
+		g.reserved = append(g.reserved, k.key)
+		for _, e := range k.es {
+			noteValues(values, e.Table, e.Image)
+			noteValues(values, e.Table, e.Old)
+		}
+	}
+	for v := range values {
+		g.reserved = append(g.reserved, v)
+	}
+	return g.reserved
+}
+
+func noteValues(values map[conflict.Key]bool, t *change.Table, image []change.Value) {
+	for _, c := range conflict.Claims(t, image) {
+		values[conflict.Key(c.Claim)] = true
+	}
 }
 
 func (r *reservations) release(g *group) {
@@ -92,9 +131,77 @@ func (r *reservations) release(g *group) {
 		r.whole = false
 	} else {
 		r.shared--
-		for _, k := range g.keys {
-			delete(r.held, k.key)
+		for _, k := range g.reserves() {
+			r.letGo(k, g.token)
 		}
 	}
 	r.freed.Broadcast()
+}
+
+func (r *reservations) letGo(k conflict.Key, t *token) {
+	left := slices.DeleteFunc(r.held[k], func(o *token) bool { return o == t })
+	if len(left) == 0 {
+		delete(r.held, k)
+		return
+	}
+	r.held[k] = left
+}
+
+// add takes more keys for a group that has its own already. It never waits, for that
+// could go in a circle; false: another link holds one. What a later group of the same
+// link holds is no hindrance, since it commits later; nor what a group holds that waits
+// for its turn.
+func (r *reservations) add(owner change.Site, keys []conflict.Key) (release func(), ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, k := range keys {
+		if slices.ContainsFunc(r.held[k], func(t *token) bool { return t.owner != owner && !t.waits }) {
+			return nil, false
+		}
+	}
+	mine := &token{owner: owner}
+	for _, k := range keys {
+		r.held[k] = append(r.held[k], mine)
+	}
+	return sync.OnceFunc(func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for _, k := range keys {
+			r.letGo(k, mine)
+		}
+		r.freed.Broadcast()
+	}), true
+}
+
+// turn waits until nobody else adds keys, and says that t may. t, which may be nil, holds
+// keys but has no transaction open until then. wait false: it does not wait; ok false.
+func (r *reservations) turn(ctx context.Context, t *token, wait bool) (done func(), ok bool, err error) {
+	stop := context.AfterFunc(ctx, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.freed.Broadcast()
+	})
+	defer stop()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if t != nil {
+		t.waits = true
+		defer func() { t.waits = false }()
+	}
+	for r.adding {
+		if !wait {
+			return nil, false, nil
+		}
+		if ctx.Err() != nil {
+			return nil, false, context.Cause(ctx)
+		}
+		r.freed.Wait()
+	}
+	r.adding = true
+	return sync.OnceFunc(func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.adding = false
+		r.freed.Broadcast()
+	}), true, nil
 }

@@ -22,6 +22,8 @@ type rowwise struct {
 	try
 	savepoints bool
 	settled    map[conflict.Key]bool // a decision other than "apply" was carried out
+	last       map[conflict.Key]int  // of tables with unique keys: the last row change of the key
+	counted    map[int]bool          // of tables with unique keys: row changes that are counted
 	blocked    map[conflict.Key]bool // parked in this transaction
 }
 
@@ -39,11 +41,15 @@ func (t *rowwise) run(ctx context.Context) error {
 	if err := t.lockAndDecide(ctx); err != nil {
 		return err
 	}
-	t.settled, t.blocked = map[conflict.Key]bool{}, map[conflict.Key]bool{}
+	t.settled, t.blocked, t.counted = map[conflict.Key]bool{}, map[conflict.Key]bool{}, map[int]bool{}
 	for _, k := range t.g.keys {
 		if t.l.agent.park.blocks(k.table, k.key) {
 			t.blocked[k.key] = true
 		}
+	}
+	t.findLast(tx)
+	if err := t.write(ctx, t.vacate()); err != nil {
+		return err
 	}
 	for i := range tx.Rows {
 		r := &tx.Rows[i]
@@ -54,10 +60,43 @@ func (t *rowwise) run(ctx context.Context) error {
 			return err
 		}
 	}
+	t.recordCollisions()
+	if err := t.write(ctx, t.restored()); err != nil {
+		return err
+	}
+	if err := t.unvacated(ctx); err != nil {
+		return err
+	}
 	if err := t.hook("written"); err != nil {
 		return err
 	}
 	return t.confirm(ctx)
+}
+
+// write executes writes that the whole transaction needs.
+func (t *rowwise) write(ctx context.Context, writes []Write) error {
+	missing, err := t.tx.Write(ctx, writes)
+	switch {
+	case errors.Is(err, ErrRejected): // an application has made such a row meanwhile
+		return fmt.Errorf("%w: %w", errSurprise, err)
+	case err == nil && len(missing) > 0:
+		return errSurprise
+	}
+	return err
+}
+
+// unvacated brings rows back that were taken away for a moment and whose turn has not
+// come, since what would have made them again is parked.
+func (t *rowwise) unvacated(ctx context.Context) error {
+	for _, k := range t.g.keys {
+		if k.vacated == nil || k.current != nil || !t.blocked[k.key] {
+			continue
+		}
+		if err := t.bring(ctx, k, k.vacated); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // one executes one row change, or parks it.
@@ -93,6 +132,9 @@ func (t *rowwise) one(ctx context.Context, tx *change.Transaction, index int, r 
 		}
 	}
 	return t.guarded(ctx, tx, index, works, func() error {
+		if len(r.Table.Unique) > 0 {
+			return t.net(ctx, index, works)
+		}
 		if len(works) == 2 {
 			return t.move(ctx, r, works[0], works[1])
 		}
@@ -127,6 +169,7 @@ func (t *rowwise) guarded(ctx context.Context, tx *change.Transaction, index int
 	err := f()
 	if err == nil {
 		t.countOne(len(works))
+		t.counted[index] = true
 		return nil
 	}
 	partial := errors.Is(err, errPartial)
@@ -147,7 +190,11 @@ func (t *rowwise) guarded(ctx context.Context, tx *change.Transaction, index int
 	}
 	if partial {
 		t.undo(before)
-		t.parkRow(tx, index, ReasonPartial, "the row must be written whole, but its origin logged only the changed columns (unchanged TOAST); set REPLICA IDENTITY FULL on the table at "+string(t.l.from), false)
+		if len(works) > 0 && len(works[0].table.Unique) > 0 {
+			t.parkNet(tx, index, works, ReasonPartial, partialMessage(t.l.from))
+			return nil
+		}
+		t.parkRow(tx, index, ReasonPartial, partialMessage(t.l.from), false)
 		t.block(works)
 		return nil
 	}
@@ -160,10 +207,24 @@ func (t *rowwise) guarded(ctx context.Context, tx *change.Transaction, index int
 			return errSurprise // someone else's row came or went: decide again
 		}
 	}
+	if now, ferr := t.takenMeanwhile(ctx, works); now || ferr != nil {
+		return errors.Join(ferr, errSurprise)
+	}
+	if o, seq, lacks := t.l.lacks(tx.Seen, nil); lacks && len(works) > 0 && len(works[0].table.Unique) > 0 {
+		// What gave the value up may be in there.
+		if t.l.stepping {
+			return fmt.Errorf("%w: transaction %d of %s comes first", ErrBusy, seq, o)
+		}
+		return fmt.Errorf("%w: %s had applied transaction %d of %s, which is not here yet: %w", ErrTransient, t.l.from, seq, o, err)
+	}
 	if t.l.agent.o.Stop {
 		return err
 	}
 	t.undo(before)
+	if len(works) > 0 && len(works[0].table.Unique) > 0 {
+		t.parkNet(tx, index, works, ReasonRejected, err.Error())
+		return nil
+	}
 	t.parkRow(tx, index, ReasonRejected, err.Error(), false)
 	t.block(works)
 	return nil
@@ -233,7 +294,7 @@ func (t *rowwise) recordOnce(k *keyWork) {
 
 // bring writes state over the row as it is believed to be, and remembers it.
 func (t *rowwise) bring(ctx context.Context, k *keyWork, state []change.Value) error {
-	if state != nil && k.current == nil && lacksValue(state) {
+	if state != nil && k.current == nil && lacksValue(conflict.Overlay(k.vacated, state)) {
 		return errPartial
 	}
 	w, ok := writeFor(k, state)
@@ -247,7 +308,7 @@ func (t *rowwise) bring(ctx context.Context, k *keyWork, state []change.Value) e
 	if len(missing) > 0 {
 		return errSurprise
 	}
-	k.current = conflict.Overlay(k.current, state)
+	k.current = conflict.Overlay(orElse(k.current, k.vacated), state)
 	if state == nil {
 		k.current, k.written = nil, false
 	}

@@ -32,11 +32,13 @@ func (l *Link) settle(ctx context.Context, g *group, previous uint64, before <-c
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval = 5*time.Millisecond, time.Second
 	surprises := 0
+	turn := false
 	for {
-		err := l.attempt(ctx, g, previous, before, w)
+		err := l.attempt(ctx, g, previous, before, w, turn)
 		if err == nil {
 			return nil
 		}
+		turn = errors.Is(err, errTurn)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -53,6 +55,8 @@ func (l *Link) settle(ctx context.Context, g *group, previous uint64, before <-c
 			l.set(Retrying, "rows of this group keep changing under it")
 		case errors.Is(err, errApart):
 			return l.singly(ctx, g, previous, before)
+		case errors.Is(err, errGivesWay):
+			continue
 		case errors.Is(err, ErrFenced):
 			return err
 		case errors.As(err, &schema):
@@ -95,7 +99,7 @@ func (l *Link) settle(ctx context.Context, g *group, previous uint64, before <-c
 // refold leaves out the tables that are held back now.
 func (l *Link) refold(g *group) *group {
 	f := newGroup(g.txs, l.accepts)
-	f.exact = g.exact // what was reserved stays reserved
+	f.exact, f.token = g.exact, g.token // what was reserved stays reserved
 	return f
 }
 
@@ -113,6 +117,7 @@ func (l *Link) committed(ctx context.Context, g *group) (bool, error) {
 func (l *Link) singly(ctx context.Context, g *group, previous uint64, before <-chan struct{}) error {
 	for i := range g.txs {
 		one := newGroup(g.txs[i:i+1], l.accepts)
+		one.token = g.token
 		if err := l.settle(ctx, one, previous, before); err != nil {
 			return err
 		}
@@ -122,16 +127,33 @@ func (l *Link) singly(ctx context.Context, g *group, previous uint64, before <-c
 }
 
 // attempt executes a group once, one way.
-func (l *Link) attempt(ctx context.Context, g *group, previous uint64, before <-chan struct{}, w way) error {
+// turn: it needs keys that others hold, and first waits for its turn to add them.
+func (l *Link) attempt(ctx context.Context, g *group, previous uint64, before <-chan struct{}, w way, turn bool) error {
 	if w != fastWay {
 		// Off the fast way locks are held longer: not while others are waited for.
 		if err := waitFor(ctx, before); err != nil {
 			return err
 		}
 		l.count(func(s *LinkStatus) { s.Exact++ })
+		if g.takesValues() {
+			defer l.way.urge()()
+		}
+	} else if l.way.urged() {
+		if err := waitFor(ctx, before); err != nil {
+			return err
+		}
 	}
 	if err := l.waitUnlocked(ctx); err != nil {
 		return err
+	}
+	turnOver := func() {}
+	if turn {
+		done, err := l.turn(ctx, g.token)
+		if err != nil {
+			return err
+		}
+		turnOver = done
+		defer done()
 	}
 	tx, err := l.agent.target.Begin(ctx, g.checkpoint(previous))
 	if err != nil {
@@ -142,7 +164,9 @@ func (l *Link) attempt(ctx context.Context, g *group, previous uint64, before <-
 		return err
 	}
 	t := try{l: l, g: g, tx: tx}
-	if err := l.execute(ctx, &t, w); err != nil {
+	err = l.execute(ctx, &t, w)
+	defer func() { t.joint.end(l) }()
+	if err != nil {
 		return err
 	}
 	if len(t.out.conflicts)+len(t.out.parkedChanges) > 0 {
@@ -167,11 +191,12 @@ func (l *Link) attempt(ctx context.Context, g *group, previous uint64, before <-
 		return err
 	}
 	saved()
-	l.committedGroup(g, &t.out)
+	l.committedGroup(g, &t.out, t.joint != nil)
+	turnOver()
 	if err := l.agent.o.Hook("committed"); err != nil {
 		return err
 	}
-	return l.recheckNow(ctx, g.checkpoint(0))
+	return l.recheckNow(ctx, g.checkpoint(0), g.token)
 }
 
 func (l *Link) execute(ctx context.Context, t *try, w way) error {
@@ -183,7 +208,7 @@ func (l *Link) execute(ctx context.Context, t *try, w way) error {
 	}
 	r := &rowwise{try: *t, savepoints: w == rowWay}
 	err := r.run(ctx)
-	t.out = r.out
+	t.out, t.joint = r.out, r.joint
 	return err
 }
 
@@ -202,20 +227,31 @@ func (l *Link) myTurn(ctx context.Context, before <-chan struct{}) error {
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	case <-l.way.asked():
+		return errGivesWay
 	case <-timer.C:
 	}
 	return fmt.Errorf("%w: the group before has not committed in time", ErrTransient)
 }
 
 // committedGroup notes what a committed group means for the window and the status.
-func (l *Link) committedGroup(g *group, out *result) {
+// joint says that it was decided together with other rows, and so stays in the window.
+func (l *Link) committedGroup(g *group, out *result, joint bool) {
 	w := l.agent.o.Window
 	if g.exact {
 		g.enterTruncates(w)
 	}
 	for _, k := range g.keys {
-		if locked := !out.unlocked[k]; w.KeepsApplied(l.from, locked) {
+		if locked := !out.unlocked[k] && !joint; w.KeepsApplied(l.from, locked) {
 			w.Applied(k.table, k.key, k.es, locked)
+		}
+	}
+	for _, k := range g.keys {
+		if deferrable(k.table) {
+			if out.unlocked == nil {
+				out.unlocked = map[*keyWork]bool{}
+			}
+			out.unlocked[k] = true // no lock on its values: looked at again
 		}
 	}
 	l.awaitRecheck(g.keys, out.unlocked, g.last().Seq)

@@ -17,6 +17,9 @@ func (t *rowwise) truncate(ctx context.Context, r *change.Row) error {
 			k.current, k.written = nil, false
 		}
 	}
+	if len(r.Table.Unique) > 0 {
+		return t.truncateValues(ctx, r.Table)
+	}
 	if !w.TruncateMeets(r.Table, e) {
 		return t.tx.Truncate(ctx, r.Table, nil)
 	}
@@ -95,6 +98,57 @@ func (t *rowwise) reread(ctx context.Context, table *change.Table, left []*keyWo
 		if own := t.g.byKey[k.key]; own != nil {
 			own.current = rows[i]
 		}
+	}
+	return nil
+}
+
+// truncateValues truncates a table with unique keys, but for the rows that were decided
+// to be left. Those that change make room for each other first.
+func (t *rowwise) truncateValues(ctx context.Context, table *change.Table) error {
+	left := map[conflict.Key]*keyWork{}
+	var order []*keyWork
+	for _, o := range t.joint.left {
+		if o.Table.QualifiedName() != table.QualifiedName() || t.l.agent.park.blocks(o.Table, o.Key) {
+			continue
+		}
+		k := &keyWork{key: o.Key, table: o.Table, image: o.Image, decision: conflict.Decision{State: o.State, Partial: o.Partial, Met: o.Met}}
+		left[o.Key] = k
+		order = append(order, k)
+	}
+	var buf []byte
+	var stay []*keyWork
+	err := t.tx.Truncate(ctx, table, func(image []change.Value) bool {
+		var key conflict.Key
+		key, buf = conflict.KeyOf(table, image, buf)
+		if k := left[key]; k != nil && k.decision.State != nil {
+			stay = append(stay, k)
+			return true
+		}
+		return t.l.agent.park.blocks(table, key)
+	})
+	if err != nil {
+		return err
+	}
+	if err := t.reread(ctx, table, stay); err != nil {
+		return err
+	}
+	var away []Write
+	for _, k := range stay {
+		if w, ok := writeFor(k, nil); ok && !sameImage(k.current, k.decision.State) {
+			away = append(away, w)
+			k.vacated, k.current = k.current, nil
+		}
+	}
+	if err := t.write(ctx, away); err != nil {
+		return err
+	}
+	for _, k := range order {
+		if state := k.decision.State; state != nil && (k.current == nil || !sameImage(k.current, state)) {
+			if err := t.bring(ctx, k, state); err != nil {
+				return err
+			}
+		}
+		t.recordMet(k, t.l.agent.o.Policy(table), k.decision.State, "")
 	}
 	return nil
 }
