@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/concord-db/concord/apply"
+	"github.com/concord-db/concord/conflict"
 	"github.com/concord-db/concord/internal/change"
 )
 
@@ -11,10 +12,11 @@ import (
 type meeting struct {
 	id           rowID
 	older, newer change.Version
+	value        bool // of a value of a unique key, on two rows
 }
 
 func meetingOf(c *apply.Conflict) meeting {
-	return meeting{keyOf(c.Table, c.Key), c.Older.Version, c.Newer.Version}
+	return meeting{keyOf(c.Table, c.Key), c.Older.Version, c.Newer.Version, c.Kind == string(conflict.MultipleUnique)}
 }
 
 // judgeConflicts: a conflict that two sites recorded reads the same at both; and one
@@ -61,7 +63,8 @@ func (w *World) judgeConflicts(h *history) {
 func (w *World) sameConflict(m meeting, a, b *apply.Conflict, whole bool) {
 	same := a.Kind == b.Kind && a.Policy == b.Policy && a.Older.Op == b.Older.Op && a.Newer.Op == b.Newer.Op &&
 		a.Older.Seq == b.Older.Seq && a.Newer.Seq == b.Newer.Seq
-	if whole && m.id.table != partTable.QualifiedName() {
+	// What becomes of a name depends on the other rows too.
+	if whole && m.id.table != partTable.QualifiedName() && m.id.table != namesTable.QualifiedName() {
 		same = same && slices.Equal(a.Result, b.Result) && a.Resolution == b.Resolution
 	}
 	if !same {
@@ -95,7 +98,7 @@ func (h *history) simple() map[meeting]bool {
 			if o.tx.wiped[id.table] || n.tx.wiped[id.table] || o.tx.spread[id] || n.tx.spread[id] {
 				continue
 			}
-			out[meeting{id, change.Version{HLC: o.tx.hlc, Origin: o.tx.origin}, change.Version{HLC: n.tx.hlc, Origin: n.tx.origin}}] = true
+			out[meeting{id: id, older: change.Version{HLC: o.tx.hlc, Origin: o.tx.origin}, newer: change.Version{HLC: n.tx.hlc, Origin: n.tx.origin}}] = true
 		}
 	}
 	return out
@@ -105,7 +108,7 @@ func (h *history) simple() map[meeting]bool {
 // truncated its table as well: such a conflict is recorded as a site meets it.
 func (h *history) uneven(m meeting) bool {
 	for _, t := range h.txs {
-		if v := (change.Version{HLC: t.hlc, Origin: t.origin}); (v == m.older || v == m.newer) && (t.spread[m.id] || t.wiped[m.id.table]) {
+		if v := (change.Version{HLC: t.hlc, Origin: t.origin}); (v == m.older || v == m.newer) && (t.spread[m.id] || t.wiped[m.id.table] || m.value && t.parts > 1) {
 			return true
 		}
 	}

@@ -156,8 +156,10 @@ func (s *site) pause(ctx context.Context, _ time.Duration) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if s.pauses++; s.pauses > 200 {
-		return fmt.Errorf("apply at %s tries for ever", s.name)
+	if s.pauses++; s.pauses > 50 {
+		// A link in doubt, or a step around this one, may hold what this one needs. It is
+		// tried again from the start; whether it ever succeeds the end shows.
+		return fmt.Errorf("%w: apply at %s tries for long", apply.ErrTransient, s.name)
 	}
 	s.w.now = s.w.now.Add(time.Millisecond)
 	s.finishAll()

@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 
@@ -179,8 +180,14 @@ func (x *targetTx) write(w *apply.Write) (found bool, err error) {
 		if now != nil {
 			return false, fmt.Errorf("%w: unique violation: %v", apply.ErrRejected, id)
 		}
+		if err := x.values(w.Row.Table, id, nil, merge(nil, w.Row.New)); err != nil {
+			return false, err
+		}
 		x.s.put(id, merge(nil, w.Row.New))
 	case apply.Delete:
+		if err := x.values(w.Row.Table, id, now, nil); err != nil {
+			return false, err
+		}
 		x.s.put(id, nil)
 		return true, nil
 	default:
@@ -192,6 +199,11 @@ func (x *targetTx) write(w *apply.Write) (found bool, err error) {
 			if x.s.get(to) != nil {
 				return false, fmt.Errorf("%w: unique violation: %v", apply.ErrRejected, to)
 			}
+		}
+		if err := x.values(w.Row.Table, id, now, merge(now, w.Row.New)); err != nil {
+			return false, err
+		}
+		if to != id {
 			x.s.put(id, nil)
 		}
 		x.s.put(to, merge(now, w.Row.New))
@@ -200,6 +212,15 @@ func (x *targetTx) write(w *apply.Write) (found bool, err error) {
 		x.effects = append(x.effects, id.key)
 	}
 	return true, nil
+}
+
+// values is lockValues as apply meets it.
+func (x *targetTx) values(t *change.Table, id rowID, now, to []change.Value) error {
+	err := x.s.lockValues(t, id, now, to)
+	if errors.Is(err, errTaken) {
+		return fmt.Errorf("%w: %w: %v %s", apply.ErrRejected, err, id, imageText(to))
+	}
+	return transient(err)
 }
 
 func (x *targetTx) Read(_ context.Context, table *change.Table, keys [][]change.Value) ([][]change.Value, error) {

@@ -29,7 +29,7 @@ var (
 	policyTable = table("policy", true)  // the policy under test, old and new images whole
 	partTable   = table("part", false)   // last_write_wins, new images lack what did not change
 	ledger      = table("ledger", false) // one row a transaction: its effect is counted
-	allTables   = []*change.Table{plainTable, policyTable, partTable, ledger}
+	allTables   = []*change.Table{plainTable, policyTable, partTable, ledger, namesTable}
 )
 
 // Policies are all built ones, for a world whose sites are named s0, s1 …
@@ -78,7 +78,12 @@ func (a *application) begin() *session {
 
 func (a *application) statement(s *session) {
 	t := policyTable
-	switch r := a.rng.IntN(20); {
+	switch r := a.rng.IntN(26); {
+	case r >= 20:
+		if namesTable.QualifiedName() != a.site.db.lacks {
+			a.nameStatement(s)
+		}
+		return
 	case r < 8:
 		t = plainTable
 	case r < 10:
@@ -147,6 +152,12 @@ func (s *session) insert(t *change.Table, image []change.Value) error {
 	if err := s.lock(id); err != nil {
 		return err
 	}
+	if s.get(id) != nil {
+		return errTaken
+	}
+	if err := s.lockValues(t, id, nil, image); err != nil {
+		return err
+	}
 	s.put(id, image)
 	s.rows = append(s.rows, change.Row{Table: t, Op: change.Insert, New: image})
 	return nil
@@ -155,6 +166,9 @@ func (s *session) insert(t *change.Table, image []change.Value) error {
 func (s *session) remove(t *change.Table, key string) error {
 	id := rowID{t.QualifiedName(), key}
 	if err := s.lock(id); err != nil {
+		return err
+	}
+	if err := s.lockValues(t, id, s.get(id), nil); err != nil {
 		return err
 	}
 	old := make([]change.Value, len(t.Columns))
@@ -176,6 +190,11 @@ func (s *session) update(t *change.Table, from, to []change.Value) error {
 		if err := s.lock(moved); err != nil {
 			return err
 		}
+	}
+	if err := s.lockValues(t, id, from, to); err != nil {
+		return err
+	}
+	if moved != id {
 		s.put(id, nil)
 	}
 	s.put(moved, to)

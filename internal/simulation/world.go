@@ -143,8 +143,11 @@ func newWorld(ctx context.Context, o Options) *World {
 }
 
 func (w *World) policyOf(t *change.Table) conflict.Policy {
-	if t.Name == policyTable.Name {
+	switch t.Name {
+	case policyTable.Name:
 		return w.policy
+	case namesTable.Name:
+		return w.namesPolicy()
 	}
 	return conflict.Policy{}
 }
