@@ -47,6 +47,12 @@ var clashes = []clash{
 		compare: `SELECT 'status ' || status FROM orders WHERE id = %s`,
 	},
 	{
+		title: "One e-mail taken by two new customers: the last write has it", table: "customers", key: "email",
+		writes: [2]string{`INSERT INTO customers (name, email, city, created_at) VALUES ('From Mumbai', '%s', 'Mumbai', now())`,
+			`INSERT INTO customers (name, email, city, created_at) VALUES ('From Pune', '%s', 'Pune', now())`},
+		compare: `SELECT count(*) || ' customer, ' || string_agg(name, ', ') FROM customers WHERE email = '%s'`,
+	},
+	{
 		title: "One deletes what the other updates: the delete wins", table: "sessions", key: "token",
 		before:  `INSERT INTO sessions VALUES ('%s', 1, '{"items": 1}', now())`,
 		writes:  [2]string{`DELETE FROM sessions WHERE token = '%s'`, `UPDATE sessions SET cart = '{"items": 2}' WHERE token = '%s'`},

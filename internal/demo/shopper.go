@@ -128,7 +128,8 @@ func (s *shopper) editCustomer(ctx context.Context, tx pgx.Tx) (int64, error) {
 	if s.random.IntN(2) == 0 {
 		n := s.random.IntN(1_000_000)
 		tag, err := tx.Exec(ctx, `
-			INSERT INTO customers (name, email, city, tags, created_at) VALUES ($1, $2, NULL, ARRAY['new', $3], clock_timestamp())`,
+			INSERT INTO customers (name, email, city, tags, created_at) VALUES ($1, $2, NULL, ARRAY['new', $3], clock_timestamp())
+			ON CONFLICT (email) DO NOTHING`,
 			fmt.Sprintf("Customer %d", n), fmt.Sprintf("c%d@example.com", n), s.site)
 		return tag.RowsAffected(), err
 	}
