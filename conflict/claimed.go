@@ -122,9 +122,13 @@ func (w *Window) meetsOthers(k Key, es []*Write, unknown bool) bool {
 // component is keys of one table that are tied together, as rows to be folded.
 func (w *Window) component(tt *tableTraffic, keys []Key) []*JointRow {
 	var rows []*JointRow
+	var wiped []change.Version
+	for _, t := range tt.truncates {
+		wiped = append(wiped, t.Version())
+	}
 	for _, k := range keys {
 		writes, base := w.listWith(tt, k)
-		rows = append(rows, &JointRow{Key: k, Base: startOf(writes, base), Writes: writes})
+		rows = append(rows, &JointRow{Key: k, Base: startOf(writes, base), Writes: writes, Wiped: wiped})
 	}
 	return rows
 }

@@ -92,6 +92,9 @@ func (w *Window) decideTable(mine *Tx, table *change.Table, arrivals []Arrival, 
 	// What arrives may have come before: then the rows tell, not the difference it makes.
 	again := false
 	for n, i := range at {
+		if wiped {
+			after[n].Wiped = append(slices.Clone(after[n].Wiped), mine.Version())
+		}
 		again = again || holds(before[n].Writes, mine.Version())
 		after[n].Writes, _ = place(after[n].Writes, arrivals[i].Write)
 		after[n].Base = startOf(after[n].Writes, baseOf(w.lists[after[n].Key]))

@@ -12,7 +12,10 @@ type JointRow struct {
 	Key    Key
 	Base   State
 	Writes []*Write // version order
-	State  State    // out: what the fold makes of the row
+	// Wiped are the versions of transactions that truncated the table: before what they
+	// wrote there was no row.
+	Wiped []change.Version
+	State State // out: what the fold makes of the row
 }
 
 // Collision is a write that took a value of a unique key that another row held, where
@@ -110,11 +113,15 @@ func (j *joint) step() bool {
 	}
 	for _, r := range stepped {
 		j.release(r)
-		r.before, r.madeBefore, r.refused = r.folding.state, r.made, false
+		before := r.folding.state
+		r.before, r.madeBefore, r.refused = before, r.made, false
 		w := r.write()
+		if slices.Contains(r.row.Wiped, w.Tx.Version()) {
+			r.before, r.madeBefore = State{}, w
+		}
 		r.after = w.after(r.folding.state.in(w.Table).Image)
 		r.folding.step(w)
-		if s := r.folding.state; !sameState(s, r.before) || slices.Equal(s.Image, r.after) {
+		if s := r.folding.state; !sameState(s, before) || slices.Equal(s.Image, r.after) {
 			r.made = w
 		}
 	}

@@ -247,7 +247,9 @@ func (f *nameFold) refuse(t *transaction, mine map[rowID]effect, own, before map
 			}
 			if yields {
 				refused[id] = true
-				f.put(id, before[id])
+				if f.put(id, before[id]); t.wiped[id.table] {
+					f.put(id, nil) // before what it wrote there was no row
+				}
 				f.made[id] = madeBefore[id]
 				if madeBefore[id] == nil {
 					delete(f.made, id)
