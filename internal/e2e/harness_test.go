@@ -71,6 +71,7 @@ type pairOptions struct {
 	rules    string    // [[table]] sections; all of public by default
 	defaults string    // lines of [defaults]
 	schema   string
+	files    map[string]string // beside the configuration: name and text
 	settings map[string]string
 	nats     bool   // each site's bus is a NATS server of its operator
 	role     string // the agents connect as this role, made by what init --grants prints; "": a superuser
@@ -93,6 +94,7 @@ func newMesh(t *testing.T, n int, o pairOptions) *mesh {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	writeFiles(t, dir, o.files)
 	p := &mesh{t: t}
 	var sites []*site
 	for i, name := range siteNames[:n] {
