@@ -136,11 +136,8 @@ func (w *Window) decideList(tt *tableTraffic, k Key, es []*Write, final []change
 		if len(es) > 1 && h.Tx.Origin != last.Tx.Origin && !es[0].Tx.Saw(h.Tx) && lacks(last.Image) {
 			d.Apart = true
 		}
-		for i := len(es) - 1; i >= 0; i-- {
-			if e := es[i]; !e.Tx.Saw(h.Tx) && !h.Tx.Saw(e.Tx) && e.Tx.Origin != h.Tx.Origin {
-				d.Met = meet(d.Met, e, h)
-				break
-			}
+		if e := notKnown(es, h); e != nil {
+			d.Met = meet(d.Met, e, h)
 		}
 	}
 	if w.meetsOthers(k, es, !d.Known) {
@@ -151,9 +148,12 @@ func (w *Window) decideList(tt *tableTraffic, k Key, es []*Write, final []change
 		d.State = final
 		return d
 	}
+	if l := w.lists[k]; l != nil && base.past != nil {
+		es = es[after(es, l.folded):] // the others are in it
+	}
 	at := -1
-	for _, e := range es {
-		writes, at = place(writes, e)
+	if len(es) > 0 {
+		writes, at = placeAll(writes, es)
 	}
 	state := w.rules.Fold(w.policy(last.Table), startOf(writes, base), writes, at).in(last.Table)
 	d.State, d.Err = state.Image, state.Err
@@ -164,6 +164,9 @@ func (w *Window) decideList(tt *tableTraffic, k Key, es []*Write, final []change
 // startOf is the row before the first write of a list: as the log tells it, since that
 // write saw nothing else of the list, or else what was folded away.
 func startOf(writes []*Write, folded State) State {
+	if folded.past != nil {
+		return folded // it did see something else
+	}
 	if len(writes) > 0 && (writes[0].Old != nil || writes[0].Op == change.Insert) {
 		return State{Image: writes[0].Old, Table: writes[0].Table}
 	}
@@ -185,10 +188,6 @@ func (w *Window) listWith(tt *tableTraffic, k Key) (writes []*Write, base State)
 		writes, _ = place(writes, &Write{Tx: t, Op: change.Delete})
 	}
 	return writes, base
-}
-
-func holds(writes []*Write, v change.Version) bool {
-	return slices.ContainsFunc(writes, func(wr *Write) bool { return wr.Tx.Version() == v })
 }
 
 func lacks(image []change.Value) bool {
@@ -248,9 +247,7 @@ func (w *Window) Applied(table *change.Table, k Key, es []*Write, locked bool) {
 	if w.lists[k] == nil && len(tt.truncates) == 0 && w.frozen == nil && w.onlySelfIsLeft(last.Tx.Origin) && locked && !w.meetsOthers(k, es, false) {
 		return
 	}
-	for _, e := range es {
-		w.insert(k, e)
-	}
+	w.insertAll(k, es)
 }
 
 // onlySelfIsLeft reports whether no peer other than origin exists.
@@ -326,17 +323,15 @@ func (w *Window) Dirty(f func(table *change.Table, k Key, keyImage []change.Valu
 	for _, k := range w.listKeys(func(*list) bool { return true }) {
 		l := w.lists[k]
 		var image []change.Value
-		mixed := false
+		mixed := l.base.past != nil
 		writes, _ := w.listWith(w.traffic(l.table), k)
-		for i, a := range writes {
-			if a.Image != nil {
-				image = a.Image
+		var before known
+		for _, wr := range writes {
+			if wr.Image != nil {
+				image = wr.Image
 			}
-			for _, b := range writes[i+1:] {
-				if !b.Tx.Saw(a.Tx) && !a.Tx.Saw(b.Tx) {
-					mixed = true
-				}
-			}
+			mixed = mixed || !before.seenBy(wr.Tx)
+			before.add(wr.Tx)
 		}
 		if mixed && image != nil {
 			f(l.table, k, image)
@@ -379,8 +374,8 @@ func (w *Window) AppliedImage(table *change.Table, k Key, es []*Write) bool {
 	}
 	for _, e := range es {
 		tt.note(e.Tx)
-		w.insert(k, e)
 	}
+	w.insertAll(k, es)
 	return true
 }
 

@@ -18,6 +18,9 @@ func (w *Window) needs(origin change.Site) uint64 {
 		for _, wr := range l.writes {
 			look(wr.Tx)
 		}
+		if o := l.base.past; o != nil {
+			low = min(low, o.needs[origin])
+		}
 	}
 	for _, tt := range w.tables {
 		for _, t := range tt.truncates {

@@ -17,6 +17,8 @@ type State struct {
 	// failed): the row waits for a person, at every site alike. A later write that knew
 	// everything ends it.
 	Err error
+
+	past *past // of a base: what writes behind it did not see; nil: nothing
 }
 
 // Fold returns the row that writes, in version order, make of base:
@@ -45,7 +47,9 @@ func Fold(p Policy, base State, writes []*Write) State {
 // how far the list has been shortened.
 func Common(p Policy, base State, writes []*Write, at int) State {
 	f := newFolding(p, base)
-	f.commons = []common{{state: base}}
+	if f.commons == nil {
+		f.commons = []common{{state: f.state}}
+	}
 	for _, w := range writes[:at] {
 		f.step(w)
 	}
@@ -88,6 +92,10 @@ type common struct {
 }
 
 func newFolding(p Policy, base State) *folding {
+	if o := base.past; o != nil {
+		base.past = nil
+		return o.resume(p, base)
+	}
 	f := &folding{policy: p, state: base}
 	if p.needsCommon() {
 		f.commons = []common{{state: base}}
@@ -211,7 +219,7 @@ func (s State) in(t *change.Table) State {
 			image[i] = s.Image[j]
 		}
 	}
-	return State{Image: image, Table: t, Err: s.Err}
+	return State{Image: image, Table: t, Err: s.Err, past: s.past}
 }
 
 // unknownBeyondKey is a row of which only the key is known.

@@ -11,6 +11,9 @@ type tableTraffic struct {
 	versionsOnly bool
 	// truncates in flight. A truncate is a delete of every key at its version.
 	truncates []*Tx
+	// holds is a key whose list held a write that did not see a truncate when it was
+	// looked for last: where it is looked for first.
+	holds Key
 	// last write of any key, by origin: tells at once whether a truncate that comes
 	// can meet anything it did not know.
 	last map[change.Site]*Tx
@@ -118,17 +121,23 @@ func (w *Window) listNeeds(tt *tableTraffic, t *Tx) bool {
 	if tt.versionsOnly {
 		return false
 	}
-	for _, l := range w.lists {
-		if w.tables[l.table.QualifiedName()] != tt {
-			continue
-		}
-		for _, wr := range l.writes {
-			if !wr.Tx.Saw(t) && wr.Tx.Version() != t.Version() {
-				return true
-			}
+	if l := w.lists[tt.holds]; l != nil && w.listHolds(l, tt, t) {
+		return true
+	}
+	for k, l := range w.lists {
+		if w.listHolds(l, tt, t) {
+			tt.holds = k
+			return true
 		}
 	}
 	return false
+}
+
+func (w *Window) listHolds(l *list, tt *tableTraffic, t *Tx) bool {
+	if w.tables[l.table.QualifiedName()] != tt {
+		return false
+	}
+	return slices.ContainsFunc(l.writes, func(wr *Write) bool { return !wr.Tx.Saw(t) && wr.Tx.Version() != t.Version() })
 }
 
 // TruncateMeets reports whether a truncate of table by e meets writes of rows that

@@ -1,6 +1,7 @@
 package conflict
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -32,29 +33,6 @@ func DefaultRules() Rules {
 	}
 }
 
-// Cut is the longest prefix of which every site is known to have seen each write,
-// and which every later write of the list saw whole.
-func Cut(writes []*Write, everyoneSaw func(*Write) bool) int {
-	n := 0
-	for j := 1; j <= len(writes) && everyoneSaw(writes[j-1]); j++ {
-		if laterSawPrefix(writes, j) {
-			n = j
-		}
-	}
-	return n
-}
-
-func laterSawPrefix(writes []*Write, j int) bool {
-	for _, later := range writes[j:] {
-		for _, w := range writes[:j] {
-			if !later.Tx.Saw(w.Tx) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
 // WindowOptions configure a Window.
 type WindowOptions struct {
 	Self  change.Site
@@ -62,6 +40,9 @@ type WindowOptions struct {
 	// Policy returns the policy of a table, by its shape.
 	Policy func(*change.Table) Policy
 	Rules  Rules // zero: DefaultRules
+	// LongList is how many writes make a list long: its front is folded although writes
+	// behind it did not see it. 64 when zero.
+	LongList int
 }
 
 // Window holds, by key, the writes that some site may not have seen yet. It is
@@ -84,6 +65,7 @@ type Window struct {
 	latest    latestSet
 	bulk      []*bulk
 	lists     map[Key]*list
+	longList  int
 	claimed   claimed
 	order     []Key // of lists, those to be looked at for shortening next first
 	settled   map[change.Site][]settled
@@ -101,6 +83,7 @@ type list struct {
 	writes []*Write       // version order
 	folded change.Version // of the last write, or truncate, that was folded into base
 	claims map[Claim]struct{}
+	credit int // how many writes its visits so far allow to look at; see due
 }
 
 // settled is a transaction of a peer that was settled here, and what it had seen.
@@ -121,8 +104,8 @@ func NewWindow(o WindowOptions) *Window {
 		self: o.Self, peers: o.Peers, policy: o.Policy, rules: o.Rules,
 		seen:  map[change.Site]change.Seen{},
 		lists: map[Key]*list{}, claimed: claimed{}, settled: map[change.Site][]settled{},
-		tables: map[string]*tableTraffic{},
-		grown:  make(chan struct{}),
+		tables: map[string]*tableTraffic{}, longList: cmp.Or(o.LongList, longList),
+		grown: make(chan struct{}),
 	}
 	w.latest.init()
 	for _, p := range append([]change.Site{o.Self}, o.Peers...) {
@@ -194,35 +177,22 @@ func (w *Window) addKeyWrite(tt *tableTraffic, keyImage []change.Value, wr Write
 }
 
 // insert puts a write into its key's list at its version, as the net effect when
-// the same transaction is there already, and returns the list and its index.
-func (w *Window) insert(k Key, wr *Write) (*list, int) {
+// the same transaction is there already.
+func (w *Window) insert(k Key, wr *Write) { w.insertAll(k, []*Write{wr}) }
+
+// insertAll is insert for writes of one key in version order.
+func (w *Window) insertAll(k Key, es []*Write) {
 	l := w.lists[k]
 	if l == nil {
-		l = &list{table: wr.Table}
+		l = &list{}
 		w.lists[k] = l
 		w.order = append(w.order, k)
 	}
-	l.table = wr.Table
-	w.claim(k, l, wr)
-	var at int
-	l.writes, at = place(l.writes, wr)
-	return l, at
-}
-
-// place puts wr into writes, which are in version order, and returns its index.
-func place(writes []*Write, wr *Write) ([]*Write, int) {
-	at := len(writes)
-	for at > 0 && wr.Tx.Version().Less(writes[at-1].Tx.Version()) {
-		at--
+	for _, e := range es {
+		l.table = e.Table
+		w.claim(k, l, e)
 	}
-	if at > 0 && writes[at-1].Tx.Version() == wr.Tx.Version() {
-		writes[at-1] = writes[at-1].Then(wr)
-		return writes, at - 1
-	}
-	writes = append(writes, nil)
-	copy(writes[at+1:], writes[at:])
-	writes[at] = wr
-	return writes, at
+	l.writes, _ = placeAll(l.writes, es)
 }
 
 // SelfSaw notes that capture here has read the mark of origin's transactions up to
@@ -373,6 +343,7 @@ func (w *Window) compactSome(n int) {
 	}
 	clear(w.bulk[len(kept):])
 	w.bulk = kept
+	thoroughly := n * visitCredit
 	for n = min(n, len(w.order)); n > 0; n-- {
 		k := w.order[0]
 		w.order = w.order[1:]
@@ -380,13 +351,35 @@ func (w *Window) compactSome(n int) {
 		if l == nil {
 			continue
 		}
-		if w.compactList(k, l); w.lists[k] != nil {
+		if w.due(l, thoroughly) {
+			w.compactList(k, l)
+		}
+		if w.lists[k] != nil {
 			w.order = append(w.order, k)
 		}
 	}
 	for _, tt := range w.tables {
 		w.expireTruncates(tt)
 	}
+}
+
+// visitCredit is how many writes a call may look at for each list that it visits, on
+// average: a long list, of a key that is written all the time, is looked at once in a
+// number of visits that grows with it, so that a call costs the same however long it is.
+const visitCredit = 64
+
+// due reports whether the list should be looked at now, on a visit that allows for so many
+// writes more.
+func (w *Window) due(l *list, writes int) bool {
+	if tt := w.traffic(l.table); len(tt.truncates) == 0 && len(l.writes) > 0 && !w.everyoneSaw(l.writes[0].Tx) {
+		return false // nothing at its front may go
+	}
+	l.credit += writes
+	if len(l.writes) > l.credit {
+		return false
+	}
+	l.credit = 0
+	return true
 }
 
 // compactList folds a prefix of the list, with the truncates of its table in it,
@@ -399,11 +392,22 @@ func (w *Window) compactList(k Key, l *list) {
 		}
 	}
 	writes, base := w.listWith(w.traffic(l.table), k)
-	n := w.rules.Cut(writes, func(wr *Write) bool { return w.everyoneSaw(wr.Tx) })
-	if n == 0 {
+	start := startOf(writes, base)
+	everyoneSaw := func(wr *Write) bool { return w.everyoneSaw(wr.Tx) }
+	n := w.rules.Cut(writes, everyoneSaw)
+	if n > 0 && start.past.seenBy(writes[n:]) {
+		w.fold(k, l, w.rules.Fold(w.policy(l.table), start, writes[:n], -1), writes[n-1].Tx.Version())
 		return
 	}
-	w.fold(k, l, w.rules.Fold(w.policy(l.table), startOf(writes, base), writes[:n], -1), writes[n-1].Tx.Version())
+	if len(l.table.Unique) > 0 || len(l.writes) < w.longList {
+		return
+	}
+	for n < len(writes) && everyoneSaw(writes[n]) {
+		n++
+	}
+	if n > 0 {
+		w.foldFront(k, l, start, writes, n)
+	}
 }
 
 // fold makes base of the front of a list, up to the write at version last.
@@ -465,5 +469,8 @@ func compareVersions(a, b change.Version) int {
 func (w *Window) Compact() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	for _, l := range w.lists {
+		l.credit = len(l.writes)
+	}
 	w.compactSome(len(w.order))
 }

@@ -61,9 +61,11 @@ func (s *site) start() error {
 	a := &agents{ready: map[change.Site]bool{}, at: map[change.Site]bool{}}
 	ctx, cancel := context.WithCancelCause(w.ctx)
 	a.cancel, a.ctx = cancel, func() context.Context { return ctx }
-	a.window = conflict.NewWindow(conflict.WindowOptions{
-		Self: s.name, Peers: s.peers, Policy: w.policyOf, Rules: w.mutation.rules(),
-	})
+	wo := conflict.WindowOptions{Self: s.name, Peers: s.peers, Policy: w.policyOf, Rules: w.mutation.rules()}
+	if w.o.Small {
+		wo.LongList = 1
+	}
+	a.window = conflict.NewWindow(wo)
 	logs := map[change.Site]apply.Log{}
 	for _, p := range s.peers {
 		logs[p] = w.mutation.log(s.copies[p])

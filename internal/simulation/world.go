@@ -23,6 +23,7 @@ type Options struct {
 	Mutation Mutation
 	Trace    bool // keep a trace
 	NoFaults bool // nothing crashes, nothing is lost
+	Small    bool // windows hold next to nothing in memory, and fold lists as early as they may
 }
 
 // Result is what a run was like.
