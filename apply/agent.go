@@ -141,6 +141,9 @@ func (a *Agent) Rebuild(ctx context.Context) error {
 	if err := rebuild(ctx, a, points); err != nil {
 		return fmt.Errorf("rebuilding the window: %w", err)
 	}
+	if err := a.windowFails(); err != nil {
+		return fmt.Errorf("rebuilding the window: %w", err)
+	}
 	for from, l := range a.links {
 		l.mu.Lock()
 		l.status.Applied = points[from]
@@ -154,7 +157,8 @@ func (a *Agent) Rebuild(ctx context.Context) error {
 }
 
 // Run applies until ctx ends, and then returns nil. Faults are retried, what needs
-// a person is shown in Status. It rebuilds the window first if that was not done.
+// a person is shown in Status. When the window has failed it returns that error
+// (conflict.ErrStore), and another agent with another window is to be made. It rebuilds the window first if that was not done.
 func (a *Agent) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		err := a.Rebuild(ctx)
@@ -163,6 +167,9 @@ func (a *Agent) Run(ctx context.Context) error {
 		}
 		for _, l := range a.links {
 			l.fail(err)
+		}
+		if errors.Is(err, conflict.ErrStore) {
+			return err
 		}
 		select {
 		case <-time.After(time.Second):
@@ -178,6 +185,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		g.Go(func() error { return feedWindow(ctx, a) })
 	}
 	g.Go(func() error { return a.followParked(ctx) })
+	g.Go(func() error { return a.watchWindow(ctx) })
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}

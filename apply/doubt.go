@@ -9,6 +9,9 @@ import "context"
 
 // commit commits a transaction that moves the link's checkpoint.
 func (l *Link) commit(ctx context.Context, tx Tx) error {
+	if err := l.agent.windowFails(); err != nil {
+		return err
+	}
 	err := tx.Commit(ctx)
 	if err == nil {
 		l.certain() // what was in doubt before was not committed: this would be fenced

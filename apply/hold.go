@@ -317,6 +317,9 @@ func (l *Link) replayOnce(ctx context.Context, c Checkpoint, h *Hold, txs []chan
 	if err != nil {
 		return err
 	}
+	if err := l.agent.windowFails(); err != nil {
+		return err
+	}
 	if err := tx.Commit(ctx); err != nil {
 		return err
 	}

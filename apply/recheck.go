@@ -176,6 +176,9 @@ func (l *Link) settleRechecks(ctx context.Context, c Checkpoint) error {
 		return err
 	}
 	l.dropRechecks(todo...) // should the answer be lost it is not recorded twice
+	if err := l.agent.windowFails(); err != nil {
+		return err
+	}
 	if err := tx.Commit(ctx); err != nil {
 		return err
 	}
@@ -318,6 +321,9 @@ func (l *Link) settleKey(ctx context.Context, c Checkpoint, k *keyWork) error {
 		return err
 	}
 	k.decision = decision
+	if err := l.agent.windowFails(); err != nil {
+		return err
+	}
 	if err := tx.Commit(ctx); err != nil {
 		return err
 	}

@@ -49,6 +49,9 @@ type Defaults struct {
 	MaxLag time.Duration
 	// StreamMaxBytes is the size at which a stream is full and capture stops.
 	StreamMaxBytes int64
+	// WindowMemory is how much memory an agent may take to remember what is in flight;
+	// what is beyond goes into files.
+	WindowMemory int64
 	// ConflictRetention is how long recorded conflicts are kept.
 	ConflictRetention time.Duration
 }
@@ -73,6 +76,7 @@ func builtin() Defaults {
 		FenceTimeout:      time.Second,
 		MaxLag:            10 * time.Second,
 		StreamMaxBytes:    10_000_000_000,
+		WindowMemory:      128 << 20,
 		ConflictRetention: 720 * time.Hour,
 	}
 }

@@ -35,7 +35,7 @@ func TestDefaultsAreWhatTheManualSays(t *testing.T) {
 	want := Defaults{
 		Conflict: Policy{Base: LastWriteWins}, OnError: Park,
 		MaxClockDrift: time.Hour, FenceTimeout: time.Second, MaxLag: 10 * time.Second,
-		StreamMaxBytes: 10_000_000_000, ConflictRetention: 30 * 24 * time.Hour,
+		StreamMaxBytes: 10_000_000_000, WindowMemory: 128 << 20, ConflictRetention: 30 * 24 * time.Hour,
 	}
 	if cfg.Defaults != want {
 		t.Errorf("got %+v, want %+v", cfg.Defaults, want)
@@ -66,6 +66,9 @@ func TestEveryKeyArrives(t *testing.T) {
 	mumbai, _ := cfg.Site("mumbai")
 	if mumbai.PasswordFile != "/run/credentials/concord/postgres" || mumbai.Data != "/var/lib/concord" {
 		t.Errorf("mumbai is %+v", mumbai)
+	}
+	if mumbai.WindowMemory != 512<<20 || pune.WindowMemory != 128<<20 {
+		t.Errorf("window_memory is %d and %d", mumbai.WindowMemory, pune.WindowMemory)
 	}
 	if d := mumbai.DSN; d.Engine() != "postgres" || d.Database() != "shop" || d.User() != "concord" || d.HasPassword() {
 		t.Errorf("dsn of mumbai is %s", d)

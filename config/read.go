@@ -27,6 +27,11 @@ func (r *reader) read() {
 	r.readSites(sites)
 	names := r.siteNames(sites)
 	r.readDefaults(defaults, names)
+	for i := range r.cfg.Sites {
+		if s := &r.cfg.Sites[i]; s.WindowMemory == 0 {
+			s.WindowMemory = r.cfg.Defaults.WindowMemory
+		}
+	}
 	r.readTables(tables, names)
 	r.problems = append(r.problems, r.doc.problems...)
 	if len(r.problems) == 0 {
@@ -65,6 +70,7 @@ func (r *reader) readDefaults(e *entry, sites []string) {
 		{"fence_timeout", func(e *entry) { r.duration(e, 10*time.Millisecond, time.Minute, &d.FenceTimeout) }},
 		{"max_lag", func(e *entry) { r.duration(e, time.Second, 30*24*time.Hour, &d.MaxLag) }},
 		{"stream_max_bytes", func(e *entry) { r.size(e, 1e6, &d.StreamMaxBytes) }},
+		{"window_memory", func(e *entry) { r.size(e, 1<<20, &d.WindowMemory) }},
 		{"conflict_retention", func(e *entry) { r.duration(e, time.Hour, 3650*24*time.Hour, &d.ConflictRetention) }},
 	})
 }

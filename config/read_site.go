@@ -78,6 +78,7 @@ func (s *siteReader) read() Site {
 	s.section(s.own.value, where, slices.Concat(needed, []field{
 		{"data", s.path(&s.site.Data, "/var/lib/concord")},
 		{"password_file", s.passwordFile},
+		{"window_memory", func(e *entry) { s.size(e, 1<<20, &s.site.WindowMemory) }},
 	}, s.busFields()))
 	for _, f := range needed {
 		if s.own.value.find(f.name) == nil {

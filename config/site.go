@@ -23,6 +23,8 @@ type Site struct {
 	Data string
 	// PasswordFile holds the database password; "" when none is named.
 	PasswordFile string
+	// WindowMemory is that of the defaults when the site has none.
+	WindowMemory int64
 
 	passwordAt, dsnAt Problem // places, for warnings
 }

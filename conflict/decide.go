@@ -231,7 +231,7 @@ func (w *Window) State(table *change.Table, k Key) (state []change.Value, ok boo
 // that follows has then seen them.
 func (w *Window) Applied(table *change.Table, k Key, es []*Write, locked bool) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
+	defer w.unlockWithinBound()
 	tt := w.traffic(table)
 	last := es[len(es)-1]
 	tt.note(last.Tx)

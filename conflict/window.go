@@ -3,6 +3,7 @@ package conflict
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 
@@ -43,6 +44,14 @@ type WindowOptions struct {
 	// LongList is how many writes make a list long: its front is folded although writes
 	// behind it did not see it. 64 when zero.
 	LongList int
+
+	// Memory is how many bytes the versions of writes may take; beyond, they go to Store.
+	// Lists with images stay in memory. No bound when zero, or without a Store.
+	Memory int64
+	Store  Store
+	// Background runs what writes to Store beside the caller, and returns at once. nil: the
+	// caller waits.
+	Background func(func())
 }
 
 // Window holds, by key, the writes that some site may not have seen yet. It is
@@ -74,6 +83,11 @@ type Window struct {
 	lastTable *change.Table // cache of the lookup in tables
 	lastTT    *tableTraffic
 	buf       []byte
+
+	memory     int64
+	background func(func())
+	writing    chan struct{} // closed when what is being written is in the store; nil: nothing is
+	lastSeen   change.Seen   // of the last local transaction
 }
 
 // list is the writes in flight on one key of a table whose policy needs images.
@@ -108,6 +122,10 @@ func NewWindow(o WindowOptions) *Window {
 		grown: make(chan struct{}),
 	}
 	w.latest.init()
+	w.latest.own = o.Self
+	if o.Memory > 0 && o.Store != nil {
+		w.memory, w.background, w.latest.spilled = o.Memory, o.Background, newSpilled(o.Store)
+	}
 	for _, p := range append([]change.Site{o.Self}, o.Peers...) {
 		w.seen[p] = change.Seen{}
 	}
@@ -118,7 +136,7 @@ func NewWindow(o WindowOptions) *Window {
 // Repeating one already added is harmless.
 func (w *Window) AddLocal(t *change.Transaction) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
+	defer w.unlockWithinBound()
 	if t.Seq <= w.localSeq {
 		return
 	}
@@ -126,6 +144,10 @@ func (w *Window) AddLocal(t *change.Transaction) {
 		w.version++
 	}
 	tx := TxOf(t)
+	if maps.Equal(tx.Seen, w.lastSeen) {
+		tx.Seen = w.lastSeen // one for all of them while nothing arrives
+	}
+	w.lastSeen = tx.Seen
 	for k, v := range t.Seen {
 		w.selfSaw(k, v)
 	}
@@ -273,6 +295,9 @@ func (w *Window) bound(origin change.Site) uint64 {
 func (w *Window) Low(origin change.Site) uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.latest.failed() {
+		return 0
+	}
 	return min(w.bound(origin), w.needs(origin))
 }
 
@@ -405,7 +430,9 @@ func (w *Window) compactList(k Key, l *list) {
 	for n < len(writes) && everyoneSaw(writes[n]) {
 		n++
 	}
-	if n > 0 {
+	// A list that has no writes is gone, and its base with it: not while a truncate
+	// stands behind it.
+	if n == len(writes) || n > 0 && writes[n-1].Tx.Version().Less(l.writes[len(l.writes)-1].Tx.Version()) {
 		w.foldFront(k, l, start, writes, n)
 	}
 }

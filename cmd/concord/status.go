@@ -78,15 +78,15 @@ func printStatus(cmd *cobra.Command, opts *globalOptions, cfg *config.Config, al
 	for _, s := range all {
 		if s.Status == nil {
 			trouble(fmt.Sprintf("site %s: start its agent (concord run --site %s), or make its http address reachable", s.Site, s.Site))
-			sites = append(sites, fmt.Sprintf("%s\tunreachable\t-\t-\t-\t-\t%s", s.Site, oneLine(s.Error)))
+			sites = append(sites, fmt.Sprintf("%s\tunreachable\t-\t-\t-\t-\t-\t%s", s.Site, oneLine(s.Error)))
 			continue
 		}
 		st := s.Status
 		if st.Next != "nothing to do" {
 			trouble("site " + s.Site + ": " + st.Next)
 		}
-		sites = append(sites, fmt.Sprintf("%s\t%s\t%s\t%d MB\t%d\t%d\t%s", s.Site, st.State, st.Capture.State,
-			st.Capture.RetainedBytes>>20, st.Conflicts, st.Parked, oneLine(st.Reason+" "+st.Capture.Reason)))
+		sites = append(sites, fmt.Sprintf("%s\t%s\t%s\t%d MB\t%s\t%d\t%d\t%s", s.Site, st.State, st.Capture.State,
+			st.Capture.RetainedBytes>>20, inFlight(&st.Window), st.Conflicts, st.Parked, oneLine(st.Reason+" "+st.Capture.Reason)))
 		for _, l := range st.Links {
 			reason := l.Reason
 			for _, h := range l.Held {
@@ -105,7 +105,7 @@ func printStatus(cmd *cobra.Command, opts *globalOptions, cfg *config.Config, al
 			return err
 		}
 	} else {
-		table(w, "SITE\tSTATE\tCAPTURE\tRETAINED\tCONFLICTS\tPARKED\tREASON", sites)
+		table(w, "SITE\tSTATE\tCAPTURE\tRETAINED\tIN FLIGHT\tCONFLICTS\tPARKED\tREASON", sites)
 		fmt.Fprintln(w)
 		table(w, "LINK\tSTATE\tLAG\tTRANSACTIONS\tBYTES\tREASON", links)
 		fmt.Fprintf(w, "\nnext: %s\n", next)
@@ -114,4 +114,12 @@ func printStatus(cmd *cobra.Command, opts *globalOptions, cfg *config.Config, al
 		return &exitError{code: 1}
 	}
 	return nil
+}
+
+// inFlight says how many keys the window holds, and how much of that is in files.
+func inFlight(w *httpapi.Window) string {
+	if w.SpilledBytes == 0 {
+		return fmt.Sprintf("%d keys", w.Keys)
+	}
+	return fmt.Sprintf("%d keys, %d MB in files", w.Keys, w.SpilledBytes>>20)
 }

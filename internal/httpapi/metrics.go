@@ -44,6 +44,9 @@ var metrics = []struct {
 	{"concord_held_tables", "Tables held back until their schema fits.", []string{"from"}},
 	{"concord_window_keys", "Keys with writes in flight.", nil},
 	{"concord_window_writes", "Writes in flight.", nil},
+	{"concord_window_memory_bytes", "Memory that the writes in flight take, about.", nil},
+	{"concord_window_spilled_keys", "Keys with writes in flight that are in files.", nil},
+	{"concord_window_spilled_bytes", "Files of the writes in flight.", nil},
 }
 
 func newCollector(s Status) *collector {
@@ -93,6 +96,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge("concord_window_keys", float64(s.Window.Keys))
 	gauge("concord_window_writes", float64(s.Window.Writes))
+	gauge("concord_window_memory_bytes", float64(s.Window.Bytes))
+	gauge("concord_window_spilled_keys", float64(s.Window.SpilledKeys))
+	gauge("concord_window_spilled_bytes", float64(s.Window.SpilledBytes))
 	for _, l := range s.Links {
 		for _, state := range linkStates {
 			gauge("concord_link_state", truth(l.State == state), l.From, state)

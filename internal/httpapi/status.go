@@ -90,8 +90,11 @@ type ConflictCount struct {
 
 // Window is what is in flight.
 type Window struct {
-	Keys   int `json:"keys"`
-	Writes int `json:"writes"`
+	Keys         int   `json:"keys"`
+	Writes       int   `json:"writes"`
+	Bytes        int64 `json:"bytes"`         // in memory, about
+	SpilledKeys  int   `json:"spilled_keys"`  // of keys: in files
+	SpilledBytes int64 `json:"spilled_bytes"` // of these files
 }
 
 // beatInterval is how often a site writes a heartbeat.

@@ -2,6 +2,8 @@ package site
 
 import (
 	"context"
+	"errors"
+	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
 
@@ -10,6 +12,7 @@ import (
 	"github.com/concord-db/concord/config"
 	"github.com/concord-db/concord/conflict"
 	"github.com/concord-db/concord/internal/change"
+	"github.com/concord-db/concord/internal/spill"
 	"github.com/concord-db/concord/stream"
 )
 
@@ -43,7 +46,22 @@ func (s *Site) runAgents(ctx context.Context, bus *stream.Bus, streams logs) err
 	if err != nil {
 		return err
 	}
-	window := conflict.NewWindow(conflict.WindowOptions{Self: s.self.Name, Peers: s.cfg.Peers(s.self.Name), Policy: policies})
+	store, err := retry(ctx, s, "the spill files", func() (*spill.Store, error) { return spill.Open(filepath.Join(s.self.Data, "window")) })
+	if err != nil {
+		return err
+	}
+	defer func() {
+		_ = g.Wait() // what is being written; its error is returned already
+		if err := store.Close(); err != nil {
+			s.log.Warn("closing the spill files", "error", err)
+		}
+	}()
+	window := conflict.NewWindow(conflict.WindowOptions{
+		Self: s.self.Name, Peers: s.cfg.Peers(s.self.Name), Policy: policies, Memory: s.self.WindowMemory, Store: store,
+		Background: func(write func()) {
+			g.Go(func() error { write(); return nil })
+		},
+	})
 	options := s.applyOptions(window, streams, policies)
 	var agent *apply.Agent
 	if s.role == Apply {
@@ -56,7 +74,14 @@ func (s *Site) runAgents(ctx context.Context, bus *stream.Bus, streams logs) err
 		agent = apply.New(s.db, c, options)
 	}
 	s.set(c, agent, window)
-	if _, err := retry(ctx, s, "what has been applied", func() (bool, error) { return true, agent.Rebuild(ctx) }); err != nil {
+	spilled, err := retry(ctx, s, "what has been applied", func() (failed, error) {
+		err := agent.Rebuild(ctx)
+		if errors.Is(err, conflict.ErrStore) {
+			return failed{err}, nil // not with this window
+		}
+		return failed{}, err
+	})
+	if err = errors.Join(err, spilled.err); err != nil {
 		return err
 	}
 	s.show(running, "")
@@ -69,6 +94,9 @@ func (s *Site) runAgents(ctx context.Context, bus *stream.Bus, streams logs) err
 	g.Go(func() error { return s.prune(ctx) })
 	return g.Wait()
 }
+
+// failed is an error that trying again does not mend.
+type failed struct{ err error }
 
 // runCapture runs capture and answers the fences of an apply agent elsewhere.
 func (s *Site) runCapture(ctx context.Context, g *errgroup.Group, bus *stream.Bus, c *capture.Agent, streams logs) {

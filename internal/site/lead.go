@@ -6,12 +6,16 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/concord-db/concord/conflict"
 	"github.com/concord-db/concord/internal/change"
 	"github.com/concord-db/concord/stream"
 )
 
 // standbyEvery is how often a process that stands by looks whether it is its turn.
 const standbyEvery = time.Second
+
+// spillPause is how long agents wait that could not use their spill files.
+const spillPause = 5 * time.Second
 
 // errLost ends a term: the session that proves the lead has died, and another
 // process may have it.
@@ -71,6 +75,10 @@ func (s *Site) lead(ctx context.Context, bus *stream.Bus, streams logs) error {
 			return nil //nolint:nilerr // it was told to end
 		case errors.Is(err, errLost):
 			s.waitFor("the database", err)
+		case errors.Is(err, conflict.ErrStore):
+			s.log.Error("the agents begin anew", "error", err)
+			s.waitFor("room for what is in flight", err)
+			sleep(ctx, spillPause)
 		case err != nil:
 			return err
 		}

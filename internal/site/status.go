@@ -72,6 +72,8 @@ func (v *View) Status(ctx context.Context) httpapi.Status {
 	}
 	if now.window != nil {
 		out.Window.Keys, out.Window.Writes = now.window.Size()
+		m := now.window.Memory()
+		out.Window.Bytes, out.Window.SpilledKeys, out.Window.SpilledBytes = m.Bytes, m.SpilledKeys, m.SpilledBytes
 	}
 	out.Links = v.links(asking, bus, now)
 	out.Next = next(&out)
