@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 )
 
@@ -25,6 +26,7 @@ type options struct {
 	rate         int
 	seconds      int
 	rows         int
+	keys         int
 	output       string
 	profile      string
 }
@@ -50,16 +52,27 @@ func run(ctx context.Context) error {
 	flag.IntVar(&o.rate, "rate", 200, "transactions a second for the latency")
 	flag.IntVar(&o.seconds, "seconds", 15, "how long the latency is measured")
 	flag.IntVar(&o.rows, "rows", 5000000, "rows of the large transaction")
+	flag.IntVar(&o.keys, "keys", 20_000_000, "keys in flight while a peer is down (part window, which needs no servers)")
 	flag.StringVar(&o.output, "o", "table", "table or json")
 	flag.StringVar(&o.profile, "profile", "", "directory for CPU profiles of the agents during the catch-up")
 	flag.Parse()
 
+	results := map[string]any{"postgres": o.version}
+	if strings.Contains(o.parts, "window") {
+		r, err := window(o)
+		if err != nil {
+			return fmt.Errorf("window: %w", err)
+		}
+		results["window"] = r
+	}
+	if !slices.ContainsFunc([]string{"catchup", "latency", "large"}, func(part string) bool { return strings.Contains(o.parts, part) }) {
+		return report(o, results)
+	}
 	p, err := newPair(ctx, o)
 	if err != nil {
 		return err
 	}
 	defer p.close(ctx)
-	results := map[string]any{"postgres": o.version}
 	for _, part := range []struct {
 		name string
 		run  func(context.Context, options) (any, error)
@@ -73,6 +86,10 @@ func run(ctx context.Context) error {
 		}
 		results[part.name] = r
 	}
+	return report(o, results)
+}
+
+func report(o options, results map[string]any) error {
 	if o.output == "json" {
 		return json.NewEncoder(os.Stdout).Encode(results)
 	}
