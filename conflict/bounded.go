@@ -22,7 +22,8 @@ func (w *Window) room() int64 {
 	filters, _ := w.latest.spilled.bytes()
 	used := filters
 	for _, b := range w.bulk {
-		used += b.bytes()
+		memory, _ := b.bytes()
+		used += memory
 	}
 	return max((w.memory-used)/2, w.memory/16)
 }
@@ -75,7 +76,12 @@ func (w *Window) Memory() Memory {
 	defer w.mu.Unlock()
 	m := Memory{Bytes: w.latest.bytes}
 	for _, b := range w.bulk {
-		m.Bytes += b.bytes()
+		memory, stored := b.bytes()
+		m.Bytes += memory
+		m.SpilledBytes += stored
+		for _, r := range b.spilled {
+			m.SpilledKeys += r.keys
+		}
 	}
 	for _, l := range w.lists {
 		m.Bytes += l.bytes()
@@ -83,12 +89,11 @@ func (w *Window) Memory() Memory {
 	if s := w.latest.spilled; s != nil {
 		filters, stored := s.bytes()
 		m.Bytes += filters + int64(len(s.frozen))*entryBytes
-		m.SpilledKeys, m.SpilledBytes = s.len(), stored
+		m.SpilledKeys += s.len()
+		m.SpilledBytes += stored
 	}
 	return m
 }
-
-func (b *bulk) bytes() int64 { return int64(b.len()) * 16 }
 
 func (l *list) bytes() int64 {
 	n := int64(400)

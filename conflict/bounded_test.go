@@ -60,6 +60,44 @@ func TestTheWindowStaysWithinItsMemory(t *testing.T) {
 	}
 }
 
+func TestLargeTransactionsStayWithinTheMemoryToo(t *testing.T) {
+	const bound, parts, rows = 1 << 20, 50, 10_000
+	w := NewWindow(WindowOptions{Self: "a", Peers: []change.Site{"b"}, Policy: lastWins, Memory: bound, Store: &MemoryStore{}})
+	image := func(i int) []change.Value {
+		return []change.Value{change.TextValue(fmt.Sprint(i)), change.TextValue("1")}
+	}
+	for part := range parts {
+		tx := &change.Transaction{Origin: "a", Seq: 1, HLC: 1 << 8, Part: part, More: part < parts-1}
+		for i := range rows {
+			tx.Rows = append(tx.Rows, change.Row{Table: testTable, Op: change.Insert, New: image(part*rows + i)})
+		}
+		w.AddLocal(tx)
+	}
+	m := w.Memory()
+	if keys, _ := w.Size(); keys != parts*rows || m.Bytes > bound*3/2 || m.SpilledKeys < keys/2 {
+		t.Fatalf("%d keys, %+v", keys, m)
+	}
+	met := func(i int) bool {
+		k, _ := KeyOf(testTable, image(i), nil)
+		d := w.Decide(testTable, k, []*Write{{Tx: &Tx{Origin: "b", Seq: 1, HLC: 1}, Op: change.Update, Image: image(i), Table: testTable}}, image(i))
+		return len(d.Met) == 1 && d.Met[0].Here.Op == change.Insert && d.Keep
+	}
+	for _, i := range []int{0, 12_345, parts*rows - 1} {
+		if !met(i) {
+			t.Errorf("key %d is not in flight", i)
+		}
+	}
+	if met(parts * rows) {
+		t.Error("a key is in flight that nobody wrote")
+	}
+	w.Settled("b", 1, change.Seen{"a": 1})
+	w.SelfSaw("b", 1)
+	w.Compact()
+	if keys, _ := w.Size(); keys != 0 || w.Memory().SpilledBytes != 0 || w.Err() != nil {
+		t.Errorf("%d keys are left, %+v, %v", keys, w.Memory(), w.Err())
+	}
+}
+
 // What everyone does all the time: a local write comes, a write of the peer is decided.
 func BenchmarkAddAndDecide(b *testing.B) {
 	for _, c := range []struct {

@@ -13,6 +13,8 @@ type bulk struct {
 	tx   *Tx
 	runs map[change.Op][][]Key    // each sorted; lengths fall
 	left map[*tableTraffic]uint64 // columns that some of its updates do not carry
+
+	spilled []*bulkRun // keys that are not in runs
 }
 
 // bulkRunLimit bounds the memory that merging two runs needs for a moment: runs of
@@ -25,6 +27,9 @@ func (b *bulk) len() int {
 		for _, r := range runs {
 			n += len(r)
 		}
+	}
+	for _, r := range b.spilled {
+		n += r.keys
 	}
 	return n
 }
@@ -46,7 +51,13 @@ func (b *bulk) add(op change.Op, keys []Key) {
 
 // op tells what the transaction did to k; 0 when it did not touch it. The rank of
 // several operations on one key is delete, update, insert: what can conflict most.
-func (b *bulk) op(k Key) change.Op {
+func (b *bulk) op(k Key) (change.Op, error) {
+	found := b.opInMemory(k)
+	err := b.spilledOps(k, func(op change.Op) { found = max(found, op) }) // their numbers rise with the rank
+	return found, err
+}
+
+func (b *bulk) opInMemory(k Key) change.Op {
 	for _, op := range []change.Op{change.Delete, change.Update, change.Insert} {
 		for _, run := range b.runs[op] {
 			if _, ok := slices.BinarySearchFunc(run, k, compareKeys); ok {
@@ -120,6 +131,7 @@ func (w *Window) addBulk(tx *Tx, rows []change.Row) {
 	for op, keys := range byOp {
 		b.add(op, keys)
 	}
+	w.spillBulk()
 }
 
 func (w *Window) bulkOf(tx *Tx) *bulk {

@@ -86,7 +86,11 @@ func (w *Window) decideLatest(tt *tableTraffic, k Key, es []*Write, final []chan
 	}
 	w.latest.each(k, func(l *latest) { consider(l.tx, l.op, l.unchanged, l.left) })
 	for _, b := range w.bulk {
-		if op := b.op(k); op != 0 {
+		op, err := b.op(k)
+		if err != nil {
+			w.latest.spilled.err = err
+		}
+		if op != 0 {
 			consider(b.tx, op, 0, b.left[tt])
 		}
 	}
@@ -389,6 +393,7 @@ func (w *Window) AppliedBulk(table *change.Table, tx *Tx, op change.Op, keys []K
 	b := w.bulkOf(tx)
 	b.left[tt] |= left
 	b.add(op, keys)
+	w.spillBulk()
 }
 
 // Forget takes back what was entered of a large transaction that was not committed.
@@ -427,7 +432,7 @@ func (w *Window) Lost(origin change.Site, seq uint64, earlier []KeyWrite) {
 }
 
 func (w *Window) forget(gone func(*Tx) bool) {
-	w.bulk = slices.DeleteFunc(w.bulk, func(b *bulk) bool { return gone(b.tx) })
+	w.dropBulk(gone)
 	w.dropWrites(func(_ *list, wr *Write) bool { return gone(wr.Tx) })
 	for _, tt := range w.tables {
 		tt.truncates = slices.DeleteFunc(tt.truncates, gone)

@@ -73,7 +73,7 @@ func TestBulkFindsItsKeys(t *testing.T) {
 		}
 		for n := range uint64(501) {
 			k := Key{Hi: n * 7919, Lo: n}
-			if got := b.op(k) != 0; got != have[k] {
+			if got := b.opInMemory(k) != 0; got != have[k] {
 				t.Fatalf("key %d found: %t, want %t", n, got, have[k])
 			}
 		}

@@ -360,14 +360,7 @@ func (w *Window) Size() (keys, writes int) {
 // lists (lists are few: keys in flight under a policy with images).
 func (w *Window) compactSome(n int) {
 	w.latest.expire(w.bound)
-	kept := w.bulk[:0]
-	for _, b := range w.bulk {
-		if !w.everyoneSaw(b.tx) {
-			kept = append(kept, b)
-		}
-	}
-	clear(w.bulk[len(kept):])
-	w.bulk = kept
+	w.dropBulk(w.everyoneSaw)
 	thoroughly := n * visitCredit
 	for n = min(n, len(w.order)); n > 0; n-- {
 		k := w.order[0]
