@@ -49,6 +49,7 @@ func (w *Window) spill() {
 	if w.background == nil {
 		write()
 		written()
+		w.mergeSome()
 		return
 	}
 	done := make(chan struct{})
@@ -58,6 +59,7 @@ func (w *Window) spill() {
 		w.mu.Lock()
 		written()
 		w.writing = nil
+		w.mergeSome()
 		w.mu.Unlock()
 		close(done)
 	})

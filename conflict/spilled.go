@@ -19,6 +19,7 @@ type spilled struct {
 	hidden  int            // of frozen: taken back into memory
 	runs    []*latestRun   // oldest first
 	dropped change.Seen    // what has expired
+	merging bool           // some of runs
 	lost    []Key          // keys in memory that are there to hide what was lost
 	sites   []change.Site
 	number  map[change.Site]uint64
@@ -31,6 +32,8 @@ type latestRun struct {
 	keys   int
 	hidden int // of keys: taken back into memory
 	last   change.Seen
+	merged bool // of several
+	busy   bool // being merged
 }
 
 func newSpilled(store Store) *spilled {
@@ -108,6 +111,9 @@ func (s *spilled) expire(bound func(change.Site) uint64) {
 	}
 	for len(s.runs) > 0 && s.err == nil {
 		r := s.runs[0]
+		if r.busy {
+			return
+		}
 		for origin, seq := range r.last {
 			if seq > s.dropped[origin] {
 				return
@@ -136,10 +142,10 @@ func (s *spilled) after(origin change.Site, seq uint64) map[Key]bool {
 		if r.last[origin] <= seq || s.err != nil {
 			continue
 		}
-		s.err = r.Scan(func(k Key, value []byte) {
+		for k, value := range r.All(&s.err) {
 			e := s.decode(value)
 			look(k, &e)
-		})
+		}
 	}
 	return keys
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
+	"slices"
 )
 
 // Store holds outside of memory what a Window has no room for. Nothing in it outlives the
@@ -18,8 +20,9 @@ type Store interface {
 type Run interface {
 	// Get returns the value of k; nil when there is none.
 	Get(k Key) ([]byte, error)
-	// Scan calls f for every entry.
-	Scan(f func(k Key, value []byte)) error
+	// All ranges over the entries in order. A value is the run's again when the next one is
+	// asked for. What ends it early is left in failed.
+	All(failed *error) iter.Seq2[Key, []byte]
 	// Bytes is how much of the store it takes.
 	Bytes() int64
 	// Drop gives it up. It is not used again.
@@ -67,11 +70,18 @@ func (s *MemoryStore) Write(entries iter.Seq2[Key, []byte]) (Run, error) {
 
 func (r *memoryRun) Get(k Key) ([]byte, error) { return r.values[k], r.store.fault() }
 
-func (r *memoryRun) Scan(f func(Key, []byte)) error {
-	for k, v := range r.values {
-		f(k, v)
+func (r *memoryRun) All(failed *error) iter.Seq2[Key, []byte] {
+	return func(yield func(Key, []byte) bool) {
+		if err := r.store.fault(); err != nil {
+			*failed = err
+			return
+		}
+		for _, k := range slices.SortedFunc(maps.Keys(r.values), compareKeys) {
+			if !yield(k, r.values[k]) {
+				return
+			}
+		}
 	}
-	return r.store.fault()
 }
 
 func (r *memoryRun) Bytes() int64 { return r.bytes }

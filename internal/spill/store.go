@@ -136,18 +136,25 @@ func (r *run) Get(k conflict.Key) ([]byte, error) {
 	return value, closer.Close()
 }
 
-// Scan implements conflict.Run.
-func (r *run) Scan(f func(conflict.Key, []byte)) error {
-	from, to := r.span()
-	i, err := r.db.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
-	if err != nil {
-		return fmt.Errorf("reading a spill file: %w", err)
+// All implements conflict.Run.
+func (r *run) All(failed *error) iter.Seq2[conflict.Key, []byte] {
+	return func(yield func(conflict.Key, []byte) bool) {
+		from, to := r.span()
+		i, err := r.db.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
+		if err != nil {
+			*failed = fmt.Errorf("reading a spill file: %w", err)
+			return
+		}
+		for ok := i.First(); ok; ok = i.Next() {
+			k := i.Key()
+			if !yield(conflict.Key{Hi: binary.BigEndian.Uint64(k[8:]), Lo: binary.BigEndian.Uint64(k[16:])}, i.Value()) {
+				break
+			}
+		}
+		if err := i.Close(); err != nil {
+			*failed = fmt.Errorf("reading a spill file: %w", err)
+		}
 	}
-	for ok := i.First(); ok; ok = i.Next() {
-		k := i.Key()
-		f(conflict.Key{Hi: binary.BigEndian.Uint64(k[8:]), Lo: binary.BigEndian.Uint64(k[16:])}, i.Value())
-	}
-	return i.Close()
 }
 
 // Bytes implements conflict.Run.

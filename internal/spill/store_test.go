@@ -77,7 +77,13 @@ func TestARunGivesBackWhatWasWritten(t *testing.T) {
 			}
 		}
 		found := 0
-		if err := r.Scan(func(conflict.Key, []byte) { found++ }); err != nil || found != n || r.Bytes() == 0 {
+		for k := range r.All(&err) {
+			if k != key(first+found) {
+				rt.Fatalf("entry %d is %v", found, k)
+			}
+			found++
+		}
+		if err != nil || found != n || r.Bytes() == 0 {
 			rt.Fatalf("scanned %d of %d, %d bytes: %v", found, n, r.Bytes(), err)
 		}
 		if err := r.Drop(); err != nil {
