@@ -18,20 +18,28 @@ func (p *pair) logFile(name string) string { return filepath.Join(p.dir, name+".
 
 // startAgents starts both agents of the configuration that init wrote last.
 func (p *pair) startAgents() error {
-	for i, name := range names {
-		if err := os.RemoveAll(p.logFile(name)); err != nil {
+	for i := range names {
+		if err := p.startAgent(i); err != nil {
 			return err
 		}
-		o := agents.Options{Program: p.o.program, Config: p.config, Site: name, HTTP: p.http[i], Log: p.logFile(name)}
-		if p.o.profile != "" {
-			o.Env = []string{"CONCORD_CPUPROFILE=" + filepath.Join(p.o.profile, name+".pprof")}
-		}
-		a := agents.New(o)
-		if err := a.Start(); err != nil {
-			return err
-		}
-		p.agents[i] = a
 	}
+	return nil
+}
+
+func (p *pair) startAgent(site int) error {
+	name := names[site]
+	if err := os.RemoveAll(p.logFile(name)); err != nil {
+		return err
+	}
+	o := agents.Options{Program: p.o.program, Config: p.config, Site: name, HTTP: p.http[site], Log: p.logFile(name)}
+	if p.o.profile != "" {
+		o.Env = []string{"CONCORD_CPUPROFILE=" + filepath.Join(p.o.profile, name+".pprof")}
+	}
+	a := agents.New(o)
+	if err := a.Start(); err != nil {
+		return err
+	}
+	p.agents[site] = a
 	return nil
 }
 

@@ -27,6 +27,7 @@ type options struct {
 	seconds      int
 	rows         int
 	keys         int
+	inflight     int
 	output       string
 	profile      string
 }
@@ -53,6 +54,7 @@ func run(ctx context.Context) error {
 	flag.IntVar(&o.seconds, "seconds", 15, "how long the latency is measured")
 	flag.IntVar(&o.rows, "rows", 5000000, "rows of the large transaction")
 	flag.IntVar(&o.keys, "keys", 20_000_000, "keys in flight while a peer is down (part window, which needs no servers)")
+	flag.IntVar(&o.inflight, "inflight", 300_000, "keys in flight of the part partition")
 	flag.StringVar(&o.output, "o", "table", "table or json")
 	flag.StringVar(&o.profile, "profile", "", "directory for CPU profiles of the agents during the catch-up")
 	flag.Parse()
@@ -65,7 +67,7 @@ func run(ctx context.Context) error {
 		}
 		results["window"] = r
 	}
-	if !slices.ContainsFunc([]string{"catchup", "latency", "large"}, func(part string) bool { return strings.Contains(o.parts, part) }) {
+	if !slices.ContainsFunc([]string{"catchup", "latency", "large", "partition"}, func(part string) bool { return strings.Contains(o.parts, part) }) {
 		return report(o, results)
 	}
 	p, err := newPair(ctx, o)
@@ -76,7 +78,7 @@ func run(ctx context.Context) error {
 	for _, part := range []struct {
 		name string
 		run  func(context.Context, options) (any, error)
-	}{{"catchup", p.catchup}, {"latency", p.latency}, {"large", p.large}} {
+	}{{"catchup", p.catchup}, {"latency", p.latency}, {"large", p.large}, {"partition", p.partition}} {
 		if !strings.Contains(o.parts, part.name) {
 			continue
 		}

@@ -22,6 +22,7 @@ type pair struct {
 	dir      string
 	sites    [2]*testcluster.Cluster
 	config   string
+	defaults string // of the configurations that init writes
 	agents   [2]*agents.Agent
 	http     [2]string
 	peak     [2]int64         // greatest resident memory seen of each site's agents, in bytes
@@ -109,7 +110,7 @@ func (p *pair) setup(ctx context.Context, database, schema string) error {
 
 func (p *pair) init(ctx context.Context, database string) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "cluster = %q\n", database)
+	fmt.Fprintf(&b, "cluster = %q\n\n[defaults]\n%s\n", database, p.defaults)
 	for i, name := range names {
 		p.http[i] = freeAddr()
 		fmt.Fprintf(&b, "\n[site.%s]\ndsn = %q\nhttp = %q\nbus = %q\ndata = %q\n", name, p.sites[i].DSN(database), p.http[i], freeAddr(),

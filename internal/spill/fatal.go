@@ -18,11 +18,11 @@ func (quiet) Errorf(string, ...any) {}
 // Fatalf is what the library calls when it cannot go on (its list of files could not be
 // written), and must not return. That is no reason for the agent to end: guard makes an
 // error of it.
-func (quiet) Fatalf(format string, args ...any) { panic(fatal(fmt.Sprintf(format, args...))) }
+func (quiet) Fatalf(format string, args ...any) { panic(fatalError(fmt.Sprintf(format, args...))) }
 
-type fatal string
+type fatalError string
 
-func (f fatal) Error() string { return string(f) }
+func (f fatalError) Error() string { return string(f) }
 
 // guard calls f. Once the library could not go on it is not called again.
 func (s *Store) guard(f func() error) (err error) {
@@ -31,7 +31,7 @@ func (s *Store) guard(f func() error) (err error) {
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			gone, ok := p.(fatal)
+			gone, ok := p.(fatalError)
 			if !ok {
 				panic(p)
 			}

@@ -21,6 +21,9 @@ import (
 // cacheBytes is what blocks of the files, and their indexes, take in memory.
 const cacheBytes = 8 << 20
 
+// local is for what is done with files of this machine: it does not wait for anybody.
+var local = context.Background() //nolint:forbidigo // as said
+
 // Store is a conflict.Store in a directory. Close it when no Window uses it any more.
 type Store struct {
 	db   *pebble.DB
@@ -72,7 +75,7 @@ func (s *Store) Write(entries iter.Seq2[conflict.Key, []byte]) (conflict.Run, er
 		_ = os.Remove(path) // what is left goes with the directory
 		return nil, fmt.Errorf("writing a spill file: %w", err)
 	}
-	if err := s.guard(func() error { return s.db.Ingest(context.Background(), []string{path}) }); err != nil {
+	if err := s.guard(func() error { return s.db.Ingest(local, []string{path}) }); err != nil {
 		return nil, fmt.Errorf("taking in a spill file: %w", err)
 	}
 	return r, nil
@@ -127,7 +130,7 @@ func (r *run) Get(k conflict.Key) ([]byte, error) {
 	var buf [24]byte
 	value, closer, err := r.db.Get(r.key(k, &buf))
 	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, nil
+		return nil, nil //nolint:nilerr // there is none
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading a spill file: %w", err)
@@ -164,7 +167,7 @@ func (r *run) Bytes() int64 { return r.bytes }
 func (r *run) Drop() error {
 	from, to := r.span()
 	drop := func() error {
-		return r.db.Excise(context.Background(), pebble.KeyRange{Start: from, End: to})
+		return r.db.Excise(local, pebble.KeyRange{Start: from, End: to})
 	}
 	if err := r.store.guard(drop); err != nil {
 		return fmt.Errorf("dropping a spill file: %w", err)
