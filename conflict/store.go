@@ -29,8 +29,8 @@ type Run interface {
 	Drop() error
 }
 
-// ErrStore: the store failed. The Window does not know any more what it held and must not
-// be asked: another one is to be built.
+// ErrStore says that the store failed. The Window does not know any more what it held and
+// must not be asked: another one is to be built.
 var ErrStore = errors.New("the window's spill files cannot be used")
 
 // MemoryStore is a Store that holds its runs in memory, for tests. It may be given a

@@ -50,9 +50,9 @@ func window(o options) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer store.Close()
+	defer func() { _ = store.Close() }() // temporary
 	var writes sync.WaitGroup
-	defer writes.Wait()
+	defer writes.Wait() // before it is closed
 	w := conflict.NewWindow(conflict.WindowOptions{
 		Self: "a", Peers: []change.Site{"b"}, Policy: func(*change.Table) conflict.Policy { return conflict.Policy{} },
 		Memory: 128 << 20, Store: store, Background: func(f func()) { writes.Go(f) },

@@ -130,7 +130,7 @@ func (r *run) Get(k conflict.Key) ([]byte, error) {
 	var buf [24]byte
 	value, closer, err := r.db.Get(r.key(k, &buf))
 	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, nil //nolint:nilerr // there is none
+		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading a spill file: %w", err)

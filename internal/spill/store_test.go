@@ -161,7 +161,7 @@ func size(t *testing.T, dir string) (total int64) {
 		if err == nil && !info.IsDir() { // else it went meanwhile
 			total += info.Size()
 		}
-		return nil //nolint:nilerr // as said
+		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
