@@ -13,6 +13,14 @@ import (
 // windowFails returns what is wrong with the window; nil: nothing is.
 func (a *Agent) windowFails() error { return a.o.Window.Err() }
 
+// commit commits what does not move the checkpoint, unless the window has failed.
+func (a *Agent) commit(ctx context.Context, tx Tx) error {
+	if err := a.windowFails(); err != nil {
+		return err
+	}
+	return tx.Commit(ctx)
+}
+
 // watchWindow ends with the error once the window has failed, though no change arrives.
 func (a *Agent) watchWindow(ctx context.Context) error {
 	for {

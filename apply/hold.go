@@ -317,10 +317,7 @@ func (l *Link) replayOnce(ctx context.Context, c Checkpoint, h *Hold, txs []chan
 	if err != nil {
 		return err
 	}
-	if err := l.agent.windowFails(); err != nil {
-		return err
-	}
-	if err := tx.Commit(ctx); err != nil {
+	if err := l.agent.commit(ctx, tx); err != nil {
 		return err
 	}
 	if len(txs) == 0 {

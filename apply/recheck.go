@@ -176,10 +176,7 @@ func (l *Link) settleRechecks(ctx context.Context, c Checkpoint) error {
 		return err
 	}
 	l.dropRechecks(todo...) // should the answer be lost it is not recorded twice
-	if err := l.agent.windowFails(); err != nil {
-		return err
-	}
-	if err := tx.Commit(ctx); err != nil {
+	if err := l.agent.commit(ctx, tx); err != nil {
 		return err
 	}
 	l.countRows(&result{conflicts: met})
@@ -321,10 +318,7 @@ func (l *Link) settleKey(ctx context.Context, c Checkpoint, k *keyWork) error {
 		return err
 	}
 	k.decision = decision
-	if err := l.agent.windowFails(); err != nil {
-		return err
-	}
-	if err := tx.Commit(ctx); err != nil {
+	if err := l.agent.commit(ctx, tx); err != nil {
 		return err
 	}
 	l.countRows(&result{conflicts: met})

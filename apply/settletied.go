@@ -63,7 +63,7 @@ func (l *Link) settleTied(ctx context.Context, c Checkpoint, k *keyWork) error {
 		return err
 	}
 	k.decision = decision
-	if err := tx.Commit(ctx); err != nil {
+	if err := l.agent.commit(ctx, tx); err != nil {
 		return err
 	}
 	l.countRows(&result{conflicts: met})
