@@ -81,7 +81,8 @@ func (l *Link) recheckNow(ctx context.Context, c Checkpoint, holder *token) erro
 	turn := false
 	for {
 		err := l.tryRecheckNow(ctx, c, holder, turn)
-		turn = errors.Is(err, errTurn)
+		turn = err != nil && (turn || errors.Is(err, errTurn))
+		l.agent.keys.waitsFor(holder, turn)
 		if err == nil || ctx.Err() != nil || !errors.Is(err, ErrTransient) {
 			return err
 		}
@@ -244,6 +245,7 @@ func (l *Link) settleKeys(ctx context.Context, c Checkpoint, works []*keyWork) e
 func (l *Link) settleInTurn(ctx context.Context, c Checkpoint, k *keyWork, holder *token) error {
 	err := l.settleKeyAgain(ctx, c, k)
 	for errors.Is(err, errTurn) {
+		l.agent.keys.waitsFor(holder, true)
 		if err := l.agent.o.Pause(ctx, 5*time.Millisecond); err != nil {
 			return err
 		}

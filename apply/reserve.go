@@ -173,6 +173,17 @@ func (r *reservations) add(owner change.Site, keys []conflict.Key) (release func
 	}), true
 }
 
+// waitsFor notes whether t, which may be nil, waits for its turn. It has no transaction
+// open, and goes on in its turn only: until then others may add its keys to theirs.
+func (r *reservations) waitsFor(t *token, waits bool) {
+	if t == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t.waits = waits
+}
+
 // turn waits until nobody else adds keys, and says that t may. t, which may be nil, holds
 // keys but has no transaction open until then. wait false: it does not wait; ok false.
 func (r *reservations) turn(ctx context.Context, t *token, wait bool) (done func(), ok bool, err error) {

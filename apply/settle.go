@@ -38,7 +38,8 @@ func (l *Link) settle(ctx context.Context, g *group, previous uint64, before <-c
 		if err == nil {
 			return nil
 		}
-		turn = errors.Is(err, errTurn)
+		turn = turn || errors.Is(err, errTurn)
+		l.agent.keys.waitsFor(g.token, turn)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
