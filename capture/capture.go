@@ -33,6 +33,9 @@ type Options struct {
 	// agent of this site has published since the window was built. nil with Window.
 	Feed   func(ctx context.Context, seq uint64) error
 	Beater Beater // nil: no heartbeats (tests)
+	// Rules are told to the other sites: with the first frame of a session, and with the
+	// next frame after every tenth heartbeat.
+	Rules change.Rules
 
 	FrameBytes   int           // cut frames at about this size; 256 KiB
 	PendingBytes int           // read ahead of the publisher at most; 4 MiB
@@ -394,6 +397,9 @@ func (a *Agent) send(ctx context.Context, q *queue) (sent, error) {
 		return sent{}, err
 	}
 	f := &change.Frame{Cluster: a.o.Cluster, Origin: a.o.Site, Epoch: a.o.Epoch, Clock: clock, Transactions: txs}
+	if q.told.due(txs) {
+		f.Rules = a.o.Rules
+	}
 	ack, err := a.pub.Publish(ctx, f)
 	if err != nil {
 		return sent{}, fmt.Errorf("publishing: %w", err)

@@ -29,6 +29,7 @@ type queue struct {
 	stored       uint64          // greatest clock that is stored
 	fencing      int             // fences that wait for a position
 	releases     releases        // of the settling goroutine alone
+	told         told            // of the publishing goroutine alone
 	closed       error
 
 	// Set before use. size is the size of a frame; linger is how long a frame that has

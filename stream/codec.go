@@ -47,7 +47,7 @@ func (e *encoder) encode(f *change.Frame, previous hash, after progress) ([]byte
 	envelope := &streampb.Envelope{
 		Cluster: f.Cluster, Origin: string(f.Origin), Epoch: f.Epoch, Clock: f.Clock,
 		First: after.last + 1, Last: after.last, Complete: after.tail.Seq,
-		Shapes: e.body.shapes.used, BodySize: uint64(len(body)),
+		Shapes: e.body.shapes.used, BodySize: uint64(len(body)), Rules: rulesMessages(f.Rules),
 	}
 	if previous != (hash{}) {
 		envelope.Previous = previous[:]
@@ -154,7 +154,7 @@ func (d *decoder) decode(payload []byte) (*message, error) {
 		}
 		r.tables = append(r.tables, t)
 	}
-	f := &change.Frame{Cluster: e.GetCluster(), Origin: change.Site(e.GetOrigin()), Epoch: e.GetEpoch(), Clock: e.GetClock()}
+	f := &change.Frame{Cluster: e.GetCluster(), Origin: change.Site(e.GetOrigin()), Epoch: e.GetEpoch(), Clock: e.GetClock(), Rules: parseRules(e.GetRules())}
 	if err := r.unpack(f, e.GetFirst()); err != nil {
 		return nil, err
 	}

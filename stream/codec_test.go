@@ -233,6 +233,11 @@ func TestGoldenFrames(t *testing.T) {
 		CommitTime: time.UnixMicro(1_767_000_000_123_456).UTC(), Heartbeat: time.UnixMicro(1_767_000_000_120_000).UTC(),
 	})
 	all.Transactions = append(all.Transactions, part("mumbai", 10, 0, true))
+	rules := run("mumbai", 7, 7)
+	rules.Rules = change.Rules{
+		{Match: []string{"public.audit_*", "*.schema_migrations"}, Text: "not replicated"},
+		{Match: []string{"public.*"}, Hash: 0x1122334455667788, Text: "last_write_wins"},
+	}
 	before := progress{last: 6, tail: change.Tail{Epoch: 1, Seq: 6, Position: "0/1180", Seen: change.Seen{"elsewhere": 2}}}
 	tests := []struct {
 		file   string
@@ -241,6 +246,7 @@ func TestGoldenFrames(t *testing.T) {
 	}{
 		{"everything.golden", all, before},
 		{"clock.golden", clockOnly("mumbai", 1<<40), before},
+		{"rules.golden", rules, before},
 	}
 	for _, test := range tests {
 		t.Run(test.file, func(t *testing.T) {

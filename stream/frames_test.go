@@ -143,6 +143,12 @@ func genFrame(t *rapid.T) (*change.Frame, progress) {
 		Cluster: "shop", Origin: change.Site(rapid.StringMatching(`[a-z][a-z0-9_-]{0,9}`).Draw(t, "origin")),
 		Epoch: rapid.Uint32Range(1, 1<<32-1).Draw(t, "epoch"), Clock: rapid.Uint64().Draw(t, "clock"),
 	}
+	for range rapid.IntRange(0, 2).Draw(t, "rules") {
+		f.Rules = append(f.Rules, change.Rule{
+			Match: rapid.SliceOfN(rapid.StringMatching(`[a-z]{1,3}\.\*`), 1, 3).Draw(t, "match"),
+			Hash:  rapid.Uint64().Draw(t, "hash"), Text: rapid.StringMatching(`[a-z_]{0,9}`).Draw(t, "text"),
+		})
+	}
 	seq := rapid.Uint64Range(1, 1<<60).Draw(t, "first")
 	before := progress{last: seq - 1, tail: change.Tail{
 		Epoch: f.Epoch, Seq: seq - 1, Position: "0/10", Seen: change.Seen{"pune": 7},

@@ -65,6 +65,9 @@ type Frame struct {
 	// that the clock was raised, with no transactions.
 	Clock        uint64
 	Transactions []Transaction
+	// Rules are the origin's when the frame was made. Most frames carry none: they are
+	// told when capture starts, and then now and again.
+	Rules Rules
 }
 
 // Tail is the end of an origin's stream: what capture needs to resume, all of it

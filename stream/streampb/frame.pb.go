@@ -90,11 +90,13 @@ type Envelope struct {
 	// the origin's stream. Empty on the stream's first frame.
 	Previous []byte `protobuf:"bytes,8,opt,name=previous,proto3" json:"previous,omitempty"`
 	// Tail describes transaction number complete when body does not end with it.
-	Tail          *Tail    `protobuf:"bytes,9,opt,name=tail,proto3" json:"tail,omitempty"`
-	Shapes        []*Shape `protobuf:"bytes,10,rep,name=shapes,proto3" json:"shapes,omitempty"`
-	Codec         Codec    `protobuf:"varint,11,opt,name=codec,proto3,enum=concord.stream.v1.Codec" json:"codec,omitempty"`
-	BodySize      uint64   `protobuf:"varint,12,opt,name=body_size,json=bodySize,proto3" json:"body_size,omitempty"` // uncompressed, bytes
-	Body          []byte   `protobuf:"bytes,13,opt,name=body,proto3" json:"body,omitempty"`
+	Tail     *Tail    `protobuf:"bytes,9,opt,name=tail,proto3" json:"tail,omitempty"`
+	Shapes   []*Shape `protobuf:"bytes,10,rep,name=shapes,proto3" json:"shapes,omitempty"`
+	Codec    Codec    `protobuf:"varint,11,opt,name=codec,proto3,enum=concord.stream.v1.Codec" json:"codec,omitempty"`
+	BodySize uint64   `protobuf:"varint,12,opt,name=body_size,json=bodySize,proto3" json:"body_size,omitempty"` // uncompressed, bytes
+	Body     []byte   `protobuf:"bytes,13,opt,name=body,proto3" json:"body,omitempty"`
+	// Rules are how the origin decides about tables, in order. Most frames have none.
+	Rules         []*Rule `protobuf:"bytes,14,rep,name=rules,proto3" json:"rules,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -220,6 +222,74 @@ func (x *Envelope) GetBody() []byte {
 	return nil
 }
 
+func (x *Envelope) GetRules() []*Rule {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
+// Rule is about the tables that match a pattern of it and of no rule before it.
+type Rule struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Match         []string               `protobuf:"bytes,1,rep,name=match,proto3" json:"match,omitempty"`
+	Hash          uint64                 `protobuf:"fixed64,2,opt,name=hash,proto3" json:"hash,omitempty"` // of what is done with them; 0: they are not replicated
+	Text          string                 `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`   // the same for people
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Rule) Reset() {
+	*x = Rule{}
+	mi := &file_frame_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rule) ProtoMessage() {}
+
+func (x *Rule) ProtoReflect() protoreflect.Message {
+	mi := &file_frame_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rule.ProtoReflect.Descriptor instead.
+func (*Rule) Descriptor() ([]byte, []int) {
+	return file_frame_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Rule) GetMatch() []string {
+	if x != nil {
+		return x.Match
+	}
+	return nil
+}
+
+func (x *Rule) GetHash() uint64 {
+	if x != nil {
+		return x.Hash
+	}
+	return 0
+}
+
+func (x *Rule) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
 type Tail struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Position      string                 `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
@@ -230,7 +300,7 @@ type Tail struct {
 
 func (x *Tail) Reset() {
 	*x = Tail{}
-	mi := &file_frame_proto_msgTypes[1]
+	mi := &file_frame_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -242,7 +312,7 @@ func (x *Tail) String() string {
 func (*Tail) ProtoMessage() {}
 
 func (x *Tail) ProtoReflect() protoreflect.Message {
-	mi := &file_frame_proto_msgTypes[1]
+	mi := &file_frame_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -255,7 +325,7 @@ func (x *Tail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tail.ProtoReflect.Descriptor instead.
 func (*Tail) Descriptor() ([]byte, []int) {
-	return file_frame_proto_rawDescGZIP(), []int{1}
+	return file_frame_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Tail) GetPosition() string {
@@ -282,7 +352,7 @@ type Seen struct {
 
 func (x *Seen) Reset() {
 	*x = Seen{}
-	mi := &file_frame_proto_msgTypes[2]
+	mi := &file_frame_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -294,7 +364,7 @@ func (x *Seen) String() string {
 func (*Seen) ProtoMessage() {}
 
 func (x *Seen) ProtoReflect() protoreflect.Message {
-	mi := &file_frame_proto_msgTypes[2]
+	mi := &file_frame_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -307,7 +377,7 @@ func (x *Seen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Seen.ProtoReflect.Descriptor instead.
 func (*Seen) Descriptor() ([]byte, []int) {
-	return file_frame_proto_rawDescGZIP(), []int{2}
+	return file_frame_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Seen) GetOrigin() string {
@@ -335,7 +405,7 @@ type Shape struct {
 
 func (x *Shape) Reset() {
 	*x = Shape{}
-	mi := &file_frame_proto_msgTypes[3]
+	mi := &file_frame_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -347,7 +417,7 @@ func (x *Shape) String() string {
 func (*Shape) ProtoMessage() {}
 
 func (x *Shape) ProtoReflect() protoreflect.Message {
-	mi := &file_frame_proto_msgTypes[3]
+	mi := &file_frame_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -360,7 +430,7 @@ func (x *Shape) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Shape.ProtoReflect.Descriptor instead.
 func (*Shape) Descriptor() ([]byte, []int) {
-	return file_frame_proto_rawDescGZIP(), []int{3}
+	return file_frame_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Shape) GetId() uint64 {
@@ -391,7 +461,7 @@ type Table struct {
 
 func (x *Table) Reset() {
 	*x = Table{}
-	mi := &file_frame_proto_msgTypes[4]
+	mi := &file_frame_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -403,7 +473,7 @@ func (x *Table) String() string {
 func (*Table) ProtoMessage() {}
 
 func (x *Table) ProtoReflect() protoreflect.Message {
-	mi := &file_frame_proto_msgTypes[4]
+	mi := &file_frame_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -416,7 +486,7 @@ func (x *Table) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Table.ProtoReflect.Descriptor instead.
 func (*Table) Descriptor() ([]byte, []int) {
-	return file_frame_proto_rawDescGZIP(), []int{4}
+	return file_frame_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Table) GetSchema() string {
@@ -476,7 +546,7 @@ type UniqueKey struct {
 
 func (x *UniqueKey) Reset() {
 	*x = UniqueKey{}
-	mi := &file_frame_proto_msgTypes[5]
+	mi := &file_frame_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -488,7 +558,7 @@ func (x *UniqueKey) String() string {
 func (*UniqueKey) ProtoMessage() {}
 
 func (x *UniqueKey) ProtoReflect() protoreflect.Message {
-	mi := &file_frame_proto_msgTypes[5]
+	mi := &file_frame_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -501,7 +571,7 @@ func (x *UniqueKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UniqueKey.ProtoReflect.Descriptor instead.
 func (*UniqueKey) Descriptor() ([]byte, []int) {
-	return file_frame_proto_rawDescGZIP(), []int{5}
+	return file_frame_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *UniqueKey) GetName() string {
@@ -558,7 +628,7 @@ type Condition struct {
 
 func (x *Condition) Reset() {
 	*x = Condition{}
-	mi := &file_frame_proto_msgTypes[6]
+	mi := &file_frame_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -570,7 +640,7 @@ func (x *Condition) String() string {
 func (*Condition) ProtoMessage() {}
 
 func (x *Condition) ProtoReflect() protoreflect.Message {
-	mi := &file_frame_proto_msgTypes[6]
+	mi := &file_frame_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -583,7 +653,7 @@ func (x *Condition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Condition.ProtoReflect.Descriptor instead.
 func (*Condition) Descriptor() ([]byte, []int) {
-	return file_frame_proto_rawDescGZIP(), []int{6}
+	return file_frame_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Condition) GetColumn() uint32 {
@@ -619,7 +689,7 @@ type Column struct {
 
 func (x *Column) Reset() {
 	*x = Column{}
-	mi := &file_frame_proto_msgTypes[7]
+	mi := &file_frame_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -631,7 +701,7 @@ func (x *Column) String() string {
 func (*Column) ProtoMessage() {}
 
 func (x *Column) ProtoReflect() protoreflect.Message {
-	mi := &file_frame_proto_msgTypes[7]
+	mi := &file_frame_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -644,7 +714,7 @@ func (x *Column) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Column.ProtoReflect.Descriptor instead.
 func (*Column) Descriptor() ([]byte, []int) {
-	return file_frame_proto_rawDescGZIP(), []int{7}
+	return file_frame_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Column) GetName() string {
@@ -679,7 +749,7 @@ var File_frame_proto protoreflect.FileDescriptor
 
 const file_frame_proto_rawDesc = "" +
 	"\n" +
-	"\vframe.proto\x12\x11concord.stream.v1\"\x8a\x03\n" +
+	"\vframe.proto\x12\x11concord.stream.v1\"\xb9\x03\n" +
 	"\bEnvelope\x12\x18\n" +
 	"\acluster\x18\x01 \x01(\tR\acluster\x12\x16\n" +
 	"\x06origin\x18\x02 \x01(\tR\x06origin\x12\x14\n" +
@@ -694,7 +764,12 @@ const file_frame_proto_rawDesc = "" +
 	" \x03(\v2\x18.concord.stream.v1.ShapeR\x06shapes\x12.\n" +
 	"\x05codec\x18\v \x01(\x0e2\x18.concord.stream.v1.CodecR\x05codec\x12\x1b\n" +
 	"\tbody_size\x18\f \x01(\x04R\bbodySize\x12\x12\n" +
-	"\x04body\x18\r \x01(\fR\x04body\"O\n" +
+	"\x04body\x18\r \x01(\fR\x04body\x12-\n" +
+	"\x05rules\x18\x0e \x03(\v2\x17.concord.stream.v1.RuleR\x05rules\"D\n" +
+	"\x04Rule\x12\x14\n" +
+	"\x05match\x18\x01 \x03(\tR\x05match\x12\x12\n" +
+	"\x04hash\x18\x02 \x01(\x06R\x04hash\x12\x12\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\"O\n" +
 	"\x04Tail\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\tR\bposition\x12+\n" +
 	"\x04seen\x18\x02 \x03(\v2\x17.concord.stream.v1.SeenR\x04seen\"0\n" +
@@ -748,31 +823,33 @@ func file_frame_proto_rawDescGZIP() []byte {
 }
 
 var file_frame_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_frame_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_frame_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_frame_proto_goTypes = []any{
 	(Codec)(0),        // 0: concord.stream.v1.Codec
 	(*Envelope)(nil),  // 1: concord.stream.v1.Envelope
-	(*Tail)(nil),      // 2: concord.stream.v1.Tail
-	(*Seen)(nil),      // 3: concord.stream.v1.Seen
-	(*Shape)(nil),     // 4: concord.stream.v1.Shape
-	(*Table)(nil),     // 5: concord.stream.v1.Table
-	(*UniqueKey)(nil), // 6: concord.stream.v1.UniqueKey
-	(*Condition)(nil), // 7: concord.stream.v1.Condition
-	(*Column)(nil),    // 8: concord.stream.v1.Column
+	(*Rule)(nil),      // 2: concord.stream.v1.Rule
+	(*Tail)(nil),      // 3: concord.stream.v1.Tail
+	(*Seen)(nil),      // 4: concord.stream.v1.Seen
+	(*Shape)(nil),     // 5: concord.stream.v1.Shape
+	(*Table)(nil),     // 6: concord.stream.v1.Table
+	(*UniqueKey)(nil), // 7: concord.stream.v1.UniqueKey
+	(*Condition)(nil), // 8: concord.stream.v1.Condition
+	(*Column)(nil),    // 9: concord.stream.v1.Column
 }
 var file_frame_proto_depIdxs = []int32{
-	2, // 0: concord.stream.v1.Envelope.tail:type_name -> concord.stream.v1.Tail
-	4, // 1: concord.stream.v1.Envelope.shapes:type_name -> concord.stream.v1.Shape
+	3, // 0: concord.stream.v1.Envelope.tail:type_name -> concord.stream.v1.Tail
+	5, // 1: concord.stream.v1.Envelope.shapes:type_name -> concord.stream.v1.Shape
 	0, // 2: concord.stream.v1.Envelope.codec:type_name -> concord.stream.v1.Codec
-	3, // 3: concord.stream.v1.Tail.seen:type_name -> concord.stream.v1.Seen
-	8, // 4: concord.stream.v1.Table.columns:type_name -> concord.stream.v1.Column
-	6, // 5: concord.stream.v1.Table.unique:type_name -> concord.stream.v1.UniqueKey
-	7, // 6: concord.stream.v1.UniqueKey.where:type_name -> concord.stream.v1.Condition
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	2, // 3: concord.stream.v1.Envelope.rules:type_name -> concord.stream.v1.Rule
+	4, // 4: concord.stream.v1.Tail.seen:type_name -> concord.stream.v1.Seen
+	9, // 5: concord.stream.v1.Table.columns:type_name -> concord.stream.v1.Column
+	7, // 6: concord.stream.v1.Table.unique:type_name -> concord.stream.v1.UniqueKey
+	8, // 7: concord.stream.v1.UniqueKey.where:type_name -> concord.stream.v1.Condition
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_frame_proto_init() }
@@ -786,7 +863,7 @@ func file_frame_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_frame_proto_rawDesc), len(file_frame_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   8,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
