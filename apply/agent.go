@@ -30,6 +30,10 @@ type Options struct {
 
 	// Policy gives the policy of a table.
 	Policy func(*change.Table) conflict.Policy
+	// NoteRules is told the rules that come with a peer's frames, before anything of the
+	// frame is applied; an error is tried again. The window asks what follows from them
+	// (conflict.WindowOptions.Disputed: an ErrRulesDiffer). nil: nobody asks.
+	NoteRules func(ctx context.Context, from change.Site, rules change.Rules) error
 	// Accepts says whether a table is replicated from an origin to here, by the
 	// rules of this site. nil: all are.
 	Accepts func(t *change.Table, from change.Site) bool

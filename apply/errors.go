@@ -18,6 +18,9 @@ var (
 	ErrFenced = errors.New("fenced")
 )
 
+// ErrRulesDiffer: the sites would not decide a conflict alike, so that nobody decides it.
+var ErrRulesDiffer = errors.New("rules differ")
+
 // SchemaError says that the target lacks what a change needs; it may come right by
 // itself when someone alters the table. It is an ErrRejected.
 type SchemaError struct {

@@ -327,7 +327,8 @@ func (t *try) plan(k *keyWork, writes []Write) []Write {
 		return writes
 	case !d.Known && d.Err != nil:
 		t.recordMet(k, policy, k.current, "parked")
-		t.parkKey(k, ReasonPolicy, ruleFailed(d.Err), false)
+		reason, message := undecided(d.Err)
+		t.parkKey(k, reason, message, false)
 		return writes
 	case d.Keep:
 		t.out.kept += k.rows
@@ -361,9 +362,12 @@ func partialMessage(from change.Site) string {
 	return "the row must be written whole, but its origin logged only the changed columns (unchanged TOAST); set REPLICA IDENTITY FULL on the table at " + string(from)
 }
 
-// ruleFailed says what to do about a rule that could not decide.
-func ruleFailed(err error) string {
-	return err.Error() + "; write the row as it should be at one site, then discard what is parked at each"
+// undecided says why a change is parked that no rule has decided, and what to do.
+func undecided(err error) (reason, message string) {
+	if errors.Is(err, ErrRulesDiffer) {
+		return ReasonRules, err.Error()
+	}
+	return ReasonPolicy, err.Error() + "; write the row as it should be at one site, then discard what is parked at each"
 }
 
 // writeFor brings the row of k, which is known and locked if there is one, to

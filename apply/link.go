@@ -187,6 +187,11 @@ func (l *Link) fetch(ctx context.Context, r FrameReader, frames chan<- *change.F
 					change.ErrClock, l.from, ahead.Round(time.Second), limit)
 			}
 		}
+		if len(f.Rules) > 0 && l.agent.o.NoteRules != nil {
+			if err := l.agent.o.NoteRules(ctx, l.from, f.Rules); err != nil {
+				return fmt.Errorf("noting the rules of %s: %w", l.from, err)
+			}
+		}
 		select {
 		case frames <- f:
 		case <-ctx.Done():

@@ -7,4 +7,5 @@ const (
 	ReasonUnique   = "unique"   // another row holds a unique value (secondary key)
 	ReasonPartial  = "partial"  // it would have to win, but a value was not logged
 	ReasonPolicy   = "policy"   // the policy says park, or failed
+	ReasonRules    = "rules"    // the sites would decide it differently
 )

@@ -126,7 +126,8 @@ func (t *rowwise) one(ctx context.Context, tx *change.Transaction, index int, r 
 		}
 		if d := &k.decision; !d.Known && d.Err != nil {
 			t.recordMet(k, t.l.agent.o.Policy(k.table), k.current, "parked")
-			t.parkRow(tx, index, ReasonPolicy, ruleFailed(d.Err), false)
+			reason, message := undecided(d.Err)
+			t.parkRow(tx, index, reason, message, false)
 			t.block(works)
 			return nil //nolint:nilerr // it is parked with the error
 		}

@@ -37,7 +37,11 @@ func (t *rowwise) truncate(ctx context.Context, r *change.Row) error {
 		}
 		// What the transaction wrote on the key after the truncate stands for both.
 		if t.g.byKey[k.key] == nil {
-			t.recordMet(k, t.l.agent.o.Policy(r.Table), state, "")
+			resolution := ""
+			if k.decision.Err != nil {
+				resolution = "parked"
+			}
+			t.recordMet(k, t.l.agent.o.Policy(r.Table), state, resolution)
 		}
 	}
 	return nil

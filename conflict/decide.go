@@ -27,7 +27,8 @@ type Decision struct {
 	// Partial: State lacks a value that some other write may have changed; the row
 	// cannot be made without guessing.
 	Partial bool
-	// Err: a rule could not decide (State.Err); the writes that arrived wait for a person.
+	// Err: a rule could not decide (State.Err), or may not (WindowOptions.Disputed); the
+	// writes that arrived wait for a person.
 	Err error
 	// Met are the true conflicts: pairs of writes that did not know each other.
 	Met []Meeting
@@ -49,9 +50,9 @@ func (w *Window) Decide(table *change.Table, k Key, es []*Write, final []change.
 	defer w.mu.Unlock()
 	tt := w.traffic(table)
 	if tt.versionsOnly {
-		return w.decideLatest(tt, k, es, final)
+		return w.dispute(table, w.decideLatest(tt, k, es, final))
 	}
-	return w.decideList(tt, k, es, final)
+	return w.dispute(table, w.decideList(tt, k, es, final))
 }
 
 // decideLatest: the fold of last_write_wins is the greatest version.
@@ -205,7 +206,7 @@ func lacks(image []change.Value) bool {
 
 // State folds the key's list as it stands: the row as it must be, nil for none. ok
 // is false when the key has no list, or its fold is not determined by it (the
-// first write's missing values).
+// first write's missing values), or the sites would not fold it alike.
 func (w *Window) State(table *change.Table, k Key) (state []change.Value, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -214,7 +215,7 @@ func (w *Window) State(table *change.Table, k Key) (state []change.Value, ok boo
 		return nil, false
 	}
 	writes, base := w.listWith(tt, k)
-	if len(writes) == 0 {
+	if len(writes) == 0 || w.disputed(table) != nil {
 		return nil, false
 	}
 	folded := w.rules.Fold(w.policy(table), startOf(writes, base), writes, -1)
@@ -281,9 +282,11 @@ func (w *Window) TruncateKeeps(table *change.Table, k Key, e *Tx) Decision {
 	tt := w.traffic(table)
 	es := []*Write{{Tx: e, Op: change.Delete, Table: table}}
 	if tt.versionsOnly {
-		return w.decideLatest(tt, k, es, nil)
+		d := w.dispute(table, w.decideLatest(tt, k, es, nil))
+		d.Keep = d.Keep || d.Err != nil
+		return d
 	}
-	d := w.decideTruncated(table, k, e)
+	d := w.dispute(table, w.decideTruncated(table, k, e))
 	d.Keep = d.Err != nil // it waits for a person: nothing is taken away from under them
 	return d
 }

@@ -50,7 +50,7 @@ func (w *Window) DecideJoint(tx *Tx, arrivals []Arrival, truncated []*change.Tab
 	for i, a := range arrivals {
 		name := a.Table.QualifiedName()
 		if tt := w.traffic(a.Table); tt.versionsOnly {
-			out.Decisions[i] = w.decideLatest(tt, a.Key, []*Write{a.Write}, a.Final)
+			out.Decisions[i] = w.dispute(a.Table, w.decideLatest(tt, a.Key, []*Write{a.Write}, a.Final))
 			continue
 		}
 		if byTable[name] == nil {
@@ -110,7 +110,7 @@ func (w *Window) decideTable(mine *Tx, table *change.Table, arrivals []Arrival, 
 	w.jointly(table, before)
 	collisions := w.jointly(table, after)
 
-	var failed error
+	failed := w.disputedWith(mine, table, here)
 	for _, r := range after {
 		if r.State.Err != nil && failed == nil {
 			failed = r.State.Err
@@ -162,12 +162,13 @@ func (w *Window) decideTable(mine *Tx, table *change.Table, arrivals []Arrival, 
 
 // States folds the list of a key as it stands, with those of all keys that values of
 // unique keys tie it to: the rows as they must be. The key's own comes first, the others
-// in order. Nil when the key has no list, or its fold is not determined.
+// in order. Nil when the key has no list, or its fold is not determined, or the sites would
+// not fold it alike.
 func (w *Window) States(table *change.Table, k Key) []Other {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	tt := w.traffic(table)
-	if tt.versionsOnly || w.lists[k] == nil {
+	if tt.versionsOnly || w.lists[k] == nil || w.disputed(table) != nil {
 		return nil
 	}
 	rows := w.component(tt, append([]Key{k}, w.tied(map[Key]bool{k: true}, nil)...))

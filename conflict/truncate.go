@@ -163,7 +163,7 @@ func (w *Window) TruncateRevives(table *change.Table, e *Tx, f func(Key, Decisio
 		return
 	}
 	for _, k := range w.listKeys(func(l *list) bool { return w.tables[l.table.QualifiedName()] == tt }) {
-		if d := w.decideTruncated(table, k, e); !d.Known && d.State != nil {
+		if d := w.dispute(table, w.decideTruncated(table, k, e)); !d.Known && d.State != nil && d.Err == nil {
 			f(k, d)
 		}
 	}

@@ -40,7 +40,11 @@ type WindowOptions struct {
 	Peers []change.Site // all other sites of the cluster
 	// Policy returns the policy of a table, by its shape.
 	Policy func(*change.Table) Policy
-	Rules  Rules // zero: DefaultRules
+	// Disputed says why the sites would not decide a conflict on a table alike; nil when
+	// they would. Then nobody decides: Decision.Err. It may change its mind, must not
+	// call the window, and is nil when no site differs.
+	Disputed func(*change.Table) error
+	Rules    Rules // zero: DefaultRules
 	// LongList is how many writes make a list long: its front is folded although writes
 	// behind it did not see it. 64 when zero.
 	LongList int
@@ -59,10 +63,11 @@ type WindowOptions struct {
 // as apply commits them, and rebuilt after a restart from the site's own copies of
 // the streams. All methods may be called concurrently.
 type Window struct {
-	self   change.Site
-	peers  []change.Site
-	policy func(*change.Table) Policy
-	rules  Rules
+	self     change.Site
+	peers    []change.Site
+	policy   func(*change.Table) Policy
+	disputed func(*change.Table) error
+	rules    Rules
 
 	mu sync.Mutex
 	// seen[p][o]: the last seq of origin o that site p is known to have seen: peers
@@ -114,8 +119,11 @@ func NewWindow(o WindowOptions) *Window {
 	if o.Rules.Joint == nil {
 		o.Rules.Joint = FoldJoint
 	}
+	if o.Disputed == nil {
+		o.Disputed = func(*change.Table) error { return nil }
+	}
 	w := &Window{
-		self: o.Self, peers: o.Peers, policy: o.Policy, rules: o.Rules,
+		self: o.Self, peers: o.Peers, policy: o.Policy, disputed: o.Disputed, rules: o.Rules,
 		seen:  map[change.Site]change.Seen{},
 		lists: map[Key]*list{}, claimed: claimed{}, settled: map[change.Site][]settled{},
 		tables: map[string]*tableTraffic{}, longList: cmp.Or(o.LongList, longList),

@@ -52,6 +52,7 @@ func examine(ctx context.Context, cfg *config.Config, names []change.Site, opts 
 		Detail: fmt.Sprintf("%s: %d sites, %d rules, %d warnings", cfg.Path, len(cfg.Sites), len(cfg.Rules), len(cfg.Warnings))}}}
 	offsets := map[change.Site]enginesite.Identity{}
 	schemas := map[change.Site][]enginesite.Table{}
+	ran := map[change.Site]enginesite.Rules{}
 	for _, n := range names {
 		db, err := site.Engine(cfg, n, opts.logger())
 		if err != nil {
@@ -67,10 +68,16 @@ func examine(ctx context.Context, cfg *config.Config, names []change.Site, opts 
 		if tables, err := db.Schema(ctx); err == nil {
 			schemas[n] = tables
 		}
+		if rules, err := db.Rules(ctx); err == nil {
+			if own, ok := rules[n]; ok {
+				ran[n] = own
+			}
+		}
 		db.Close(ctx)
 		checks = append(checks, siteCheck{Site: n, Check: busCheck(ctx, cfg, n)})
 	}
 	checks = append(checks, schemaChecks(cfg, names, schemas)...)
+	checks = append(checks, ruleChecks(cfg, ran, tableNames(schemas))...)
 	return append(checks, clockCheck(cfg, names, offsets)...), nil
 }
 

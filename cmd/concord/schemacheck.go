@@ -61,6 +61,17 @@ func byName(tables []enginesite.Table) map[string]enginesite.Table {
 	return out
 }
 
+// tableNames lists the tables that some site has.
+func tableNames(schemas map[change.Site][]enginesite.Table) []string {
+	names := map[string]bool{}
+	for _, tables := range schemas {
+		for _, t := range tables {
+			names[t.Name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
 // schemaPair compares two sites.
 type schemaPair struct {
 	a, b  change.Site

@@ -92,6 +92,9 @@ func printStatus(cmd *cobra.Command, opts *globalOptions, cfg *config.Config, al
 			for _, h := range l.Held {
 				reason += fmt.Sprintf(" table %s held back: %s", h.Table, h.Message)
 			}
+			for _, d := range l.RulesDiffer {
+				reason += " rules differ, " + d.String() + ";"
+			}
 			lag := "-" // not known here
 			if l.LagSeconds >= 0 {
 				lag = time.Duration(l.LagSeconds * float64(time.Second)).Round(time.Millisecond).String()

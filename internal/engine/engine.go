@@ -37,6 +37,10 @@ type Engine interface {
 	Identity(ctx context.Context) (site.Identity, error)
 	// Epoch is the generation of the log that init recorded.
 	Epoch(ctx context.Context) (uint32, error)
+	// SaveRules remembers how a site decides about tables, this one or another, and Rules
+	// returns what is remembered.
+	SaveRules(ctx context.Context, of change.Site, rules change.Rules) error
+	Rules(ctx context.Context) (map[change.Site]site.Rules, error)
 	// Flush returns when no crash of the server takes back what committed before the
 	// call.
 	Flush(ctx context.Context) error

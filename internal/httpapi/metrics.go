@@ -42,6 +42,7 @@ var metrics = []struct {
 	{"concord_conflict_records", "Conflict records in the database.", nil},
 	{"concord_parked_changes", "Parked changes in the database.", nil},
 	{"concord_held_tables", "Tables held back until their schema fits.", []string{"from"}},
+	{"concord_rules_differ", "Tables, or patterns of tables, that this site and the peer would decide differently: conflicts on them are parked.", []string{"from"}},
 	{"concord_window_keys", "Keys with writes in flight.", nil},
 	{"concord_window_writes", "Writes in flight.", nil},
 	{"concord_window_memory_bytes", "Memory that the writes in flight take, about.", nil},
@@ -111,6 +112,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		gauge("concord_clock_offset_seconds", l.ClockOffset, l.From)
 		gauge("concord_fence_seconds", l.FenceSeconds, l.From)
 		gauge("concord_held_tables", float64(len(l.Held)), l.From)
+		gauge("concord_rules_differ", float64(len(l.RulesDiffer)), l.From)
 		counter("concord_apply_transactions_total", l.AppliedTxs, l.From)
 		counter("concord_apply_groups_total", l.Groups, l.From)
 		counter("concord_apply_exact_groups_total", l.ExactGroups, l.From)

@@ -70,8 +70,22 @@ type Link struct {
 	Retries     uint64 `json:"retries"`
 	ExactGroups uint64 `json:"exact_groups"`
 
-	Held      []Held          `json:"held,omitempty"` // tables held back
-	Conflicts []ConflictCount `json:"conflicts,omitempty"`
+	Held        []Held           `json:"held,omitempty"`         // tables held back
+	RulesDiffer []RuleDifference `json:"rules_differ,omitempty"` // conflicts on these tables are parked
+	Conflicts   []ConflictCount  `json:"conflicts,omitempty"`
+}
+
+// RuleDifference is a table, or a pattern of tables, that this site and the peer would
+// decide differently.
+type RuleDifference struct {
+	Tables string `json:"tables"`
+	Here   string `json:"here"`
+	There  string `json:"there"`
+}
+
+// String says it in one line.
+func (d RuleDifference) String() string {
+	return d.Tables + ": " + d.Here + " here, " + d.There + " there"
 }
 
 // Held is a table that waits for the schema.

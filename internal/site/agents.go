@@ -22,9 +22,13 @@ func (s *Site) runAgents(ctx context.Context, bus *stream.Bus, streams logs) err
 	if err != nil {
 		return err
 	}
+	// Before anything is told or decided.
+	if _, err := retry(ctx, s, "the rules of the sites", func() (struct{}, error) { return struct{}{}, s.rules.begin(ctx) }); err != nil {
+		return err
+	}
 	var c *capture.Agent
 	co := capture.Options{
-		Cluster: s.cfg.Cluster, Site: s.self.Name, Epoch: epoch, Beater: s.db,
+		Cluster: s.cfg.Cluster, Site: s.self.Name, Epoch: epoch, Beater: s.db, Rules: s.rules.own,
 		ReleaseDelay: bus.SyncDelay(), MaxDrift: s.cfg.Defaults.MaxClockDrift, Others: s.others, Size: stream.TransactionSize, Logger: s.log,
 	}
 	publisher := stream.NewPublisher(bus, s.cfg.Cluster, s.self.Name, stream.PublisherOptions{MaxBytes: s.cfg.Defaults.StreamMaxBytes})
@@ -57,7 +61,7 @@ func (s *Site) runAgents(ctx context.Context, bus *stream.Bus, streams logs) err
 		}
 	}()
 	window := conflict.NewWindow(conflict.WindowOptions{
-		Self: s.self.Name, Peers: s.cfg.Peers(s.self.Name), Policy: policies, Memory: s.self.WindowMemory, Store: store,
+		Self: s.self.Name, Peers: s.cfg.Peers(s.self.Name), Policy: policies, Disputed: s.rules.dispute, Memory: s.self.WindowMemory, Store: store,
 		Background: func(write func()) {
 			g.Go(func() error { write(); return nil })
 		},
@@ -118,7 +122,7 @@ func (s *Site) applyOptions(w *conflict.Window, streams logs, policies func(*cha
 		copies[p] = l
 	}
 	return apply.Options{
-		Site: s.self.Name, Window: w, Own: streams.own, Logs: copies, Policy: policies,
+		Site: s.self.Name, Window: w, Own: streams.own, Logs: copies, Policy: policies, NoteRules: s.rules.note,
 		Accepts: byPeer(peers, func(t *change.Table, from change.Site) bool { return s.cfg.Replicated(t.QualifiedName(), from) }),
 		OneWay: byPeer(peers, func(t *change.Table, from change.Site) bool {
 			r, ok := s.cfg.Rule(t.QualifiedName())

@@ -37,6 +37,11 @@ func (v *View) links(database, bus context.Context, now snapshot) []httpapi.Link
 		} else if log := now.logs.copies[p]; log != nil {
 			fillCopy(bus, &l, log)
 		}
+		if now.apply != nil { // it hears what peers tell
+			for _, d := range s.rules.differences(p) {
+				l.RulesDiffer = append(l.RulesDiffer, httpapi.RuleDifference(d))
+			}
+		}
 		out = append(out, l)
 	}
 	return out

@@ -52,6 +52,7 @@ type Site struct {
 	// bound opens what one process of a site may do at a time and what needs no
 	// database: relays, the clock.
 	bound *gate
+	rules *peerRules
 
 	mu      sync.Mutex
 	leading bool // this process has its parts
@@ -96,7 +97,7 @@ func New(cfg *config.Config, name change.Site, o Options) (*Site, error) {
 		return nil, err
 	}
 	return &Site{
-		cfg: cfg, self: self, role: o.Role, log: o.Logger, db: db,
+		cfg: cfg, self: self, role: o.Role, log: o.Logger, db: db, rules: newPeerRules(db, cfg, name),
 		state: starting, reason: "waiting for the bus", bound: newGate(),
 		relays: map[change.Site]*stream.Relay{}, clocks: map[change.Site]Clock{},
 	}, nil

@@ -127,6 +127,9 @@ func next(s *httpapi.Status) string {
 		if len(l.Held) > 0 {
 			return "table held back: " + l.Held[0].Message
 		}
+		if len(l.RulesDiffer) > 0 {
+			return fmt.Sprintf("rules differ from %s's, so that conflicts are parked (%s): give both sites the same configuration and scripts, and restart the agent that has the old ones", l.From, l.RulesDiffer[0])
+		}
 	}
 	if s.Parked > 0 {
 		return "concord parked list --site " + s.Site

@@ -30,6 +30,9 @@ func TestNextIsWhatToDo(t *testing.T) {
 		{"another program reads the slot", with(func(s *httpapi.Status) { s.Capture = httpapi.Capture{State: "standby", Reason: "session 7"} }), "capture is standby: session 7"},
 		{"a link retries", with(func(s *httpapi.Status) { s.Links[0].State, s.Links[0].Reason = "retrying", "deadlock" }), "link from mumbai is retrying: deadlock"},
 		{"a peer is away", with(func(s *httpapi.Status) { s.Links[0].State = "unreachable" }), "start the agent of site mumbai"},
+		{"rules differ", with(func(s *httpapi.Status) {
+			s.Parked, s.Links[0].RulesDiffer = 2, []httpapi.RuleDifference{{Tables: "public.orders", Here: "first_write_wins", There: "last_write_wins"}}
+		}), "rules differ from mumbai's, so that conflicts are parked (public.orders: first_write_wins here, last_write_wins there)"},
 		{"parked", with(func(s *httpapi.Status) { s.Parked = 2 }), "concord parked list --site pune"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

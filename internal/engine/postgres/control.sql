@@ -84,6 +84,13 @@ CREATE TABLE IF NOT EXISTS concord.hold (
     PRIMARY KEY (origin, table_name)
 );
 
+-- How each site decides about tables: this one as its agent started, the others as their frames told.
+CREATE TABLE IF NOT EXISTS concord.rules (
+    site  text        PRIMARY KEY,
+    rules jsonb       NOT NULL,
+    since timestamptz NOT NULL
+);
+
 CREATE OR REPLACE VIEW concord.conflicts AS
     SELECT id, at, table_name, key, kind, policy, resolution, older_origin, older_row, newer_origin, newer_row, result_row
     FROM concord.conflict ORDER BY id DESC;

@@ -39,6 +39,7 @@ var controlRights = []struct{ object, rights string }{
 	{"conflict", "SELECT, INSERT, UPDATE, DELETE"},
 	{"parked", "SELECT, INSERT, UPDATE, DELETE"},
 	{"hold", "SELECT, INSERT, UPDATE, DELETE"},
+	{"rules", "SELECT, INSERT, UPDATE"},
 	{"conflicts", "SELECT"},
 	{"status", "SELECT"},
 }
