@@ -118,11 +118,11 @@ func (g *group) add(t *change.Transaction, slab []keyWork) []keyWork {
 		case g.wiped.Covers(i, r): // undone by a truncate of its own transaction
 		case r.Op == change.Truncate: // executed in order, decided as a whole
 		case r.MovesKey():
-			slab = g.note(r.Old, &conflict.Write{Tx: tx, Op: change.Delete, Old: conflict.OldOf(r), Table: r.Table}, slab)
-			slab = g.note(r.New, &conflict.Write{Tx: tx, Op: change.Insert, Image: r.New, Table: r.Table}, slab)
+			slab = g.note(r.Old, &conflict.Write{Tx: tx, Op: change.Delete, Old: conflict.OldOf(r), Table: r.Table, Wiped: g.wiped.Has(r.Table)}, slab)
+			slab = g.note(r.New, &conflict.Write{Tx: tx, Op: change.Insert, Image: r.New, Table: r.Table, Wiped: g.wiped.Has(r.Table)}, slab)
 			g.byKey[g.lastKey(r.New, r.Table)].rows-- // one row change, two keys
 		default:
-			slab = g.note(r.Key(), &conflict.Write{Tx: tx, Op: r.Op, Image: r.New, Old: conflict.OldOf(r), Table: r.Table}, slab)
+			slab = g.note(r.Key(), &conflict.Write{Tx: tx, Op: r.Op, Image: r.New, Old: conflict.OldOf(r), Table: r.Table, Wiped: g.wiped.Has(r.Table)}, slab)
 		}
 	}
 	return slab

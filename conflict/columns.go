@@ -88,8 +88,8 @@ func (c *ColumnRules) resolves() bool {
 type Resolver struct {
 	Name string // "orders.star:order_status"
 	Hash uint64 // of the script's text
-	// Row returns the row; nil removes it. base is nil when there was no row. nil when
-	// the rule is one for columns.
+	// Row returns the row; nil removes it. base is nil when there was no row, or when a
+	// truncate came next. nil when the rule is one for columns.
 	Row func(t *change.Table, older, newer, base []change.Value) ([]change.Value, error)
 	// Column returns the value of the column at an index. base is unchanged when there
 	// was no row. nil when the rule is one for rows.

@@ -219,3 +219,23 @@ func TestJSONArraysAreSets(t *testing.T) {
 		t.Error("an object is taken for a set")
 	}
 }
+
+// What a row was before a truncate no log tells: a rule is told that there was none,
+// whether the list still holds what came before or not.
+func TestTheBaseIsNoneWhereATruncateFollows(t *testing.T) {
+	row := func(s string) string { return "1 | 1 | 1 | 1 | {} | n | " + s }
+	a1 := stockWrite("a", 10, change.Insert, "", row("a1"), nil)
+	again := &Write{Tx: &Tx{Origin: "a", Seq: 2, HLC: 20}, Op: change.Insert, Image: stock(row("a2")), Table: stockTable, Wiped: true}
+	b1 := stockWrite("b", 30, change.Update, row("a1"), row("b1"), change.Seen{"a": 1})
+	var told []string
+	p := Policy{Resolver: &Resolver{Name: "r", Row: func(_ *change.Table, _, newer, base []change.Value) ([]change.Value, error) {
+		told = append(told, stockText(base))
+		return newer, nil
+	}}}
+	Fold(p, State{}, []*Write{a1, again, b1})
+	Fold(p, Fold(p, State{}, []*Write{a1}), []*Write{again, b1})
+	Fold(p, State{}, []*Write{again, b1})
+	if len(told) != 3 || told[0] != stockText(nil) || told[1] != told[0] || told[2] != told[0] {
+		t.Errorf("the rule was told %q", told)
+	}
+}

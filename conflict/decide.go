@@ -187,10 +187,15 @@ func (w *Window) listWith(tt *tableTraffic, k Key) (writes []*Write, base State)
 		writes, base = append(writes, l.writes...), l.base
 	}
 	for _, t := range tt.truncates {
-		if l != nil && !l.folded.Less(t.Version()) || holds(writes, t.Version()) {
+		if l != nil && !l.folded.Less(t.Version()) {
 			continue
 		}
-		writes, _ = place(writes, &Write{Tx: t, Op: change.Delete})
+		if i := slices.IndexFunc(writes, func(wr *Write) bool { return wr.Tx.Version() == t.Version() }); i >= 0 {
+			after := *writes[i]
+			after.Wiped, writes[i] = true, &after
+			continue
+		}
+		writes, _ = place(writes, &Write{Tx: t, Op: change.Delete, Wiped: true})
 	}
 	return writes, base
 }
@@ -280,7 +285,7 @@ func (w *Window) TruncateKeeps(table *change.Table, k Key, e *Tx) Decision {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	tt := w.traffic(table)
-	es := []*Write{{Tx: e, Op: change.Delete, Table: table}}
+	es := []*Write{{Tx: e, Op: change.Delete, Table: table, Wiped: true}}
 	if tt.versionsOnly {
 		d := w.dispute(table, w.decideLatest(tt, k, es, nil))
 		d.Keep = d.Keep || d.Err != nil
@@ -293,7 +298,7 @@ func (w *Window) TruncateKeeps(table *change.Table, k Key, e *Tx) Decision {
 
 // decideTruncated is decideList for a truncate by e. Of keys tied together it empties all.
 func (w *Window) decideTruncated(table *change.Table, k Key, e *Tx) Decision {
-	wipe := func() *Write { return &Write{Tx: e, Op: change.Delete, Table: table} }
+	wipe := func() *Write { return &Write{Tx: e, Op: change.Delete, Table: table, Wiped: true} }
 	d := w.decideList(w.traffic(table), k, []*Write{wipe()}, nil)
 	l := w.lists[k]
 	if d.Known || l == nil || l.claims == nil {

@@ -100,7 +100,7 @@ func (w *Window) decideTable(mine *Tx, table *change.Table, arrivals []Arrival, 
 		after[n].Base = startOf(after[n].Writes, baseOf(w.lists[after[n].Key]))
 	}
 	for n := len(at); n < len(after) && wiped; n++ {
-		after[n].Writes, _ = place(after[n].Writes, &Write{Tx: mine, Op: change.Delete, Table: table})
+		after[n].Writes, _ = place(after[n].Writes, &Write{Tx: mine, Op: change.Delete, Table: table, Wiped: true})
 		after[n].Base = startOf(after[n].Writes, baseOf(w.lists[after[n].Key]))
 	}
 	here := make([][]*Write, len(before)) // with the truncates

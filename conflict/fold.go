@@ -113,10 +113,14 @@ func (f *folding) step(w *Write) {
 }
 
 // meet forgets the points that w did not know whole, and notes the one before it if
-// it did. A point once lost is lost for all later writes: they have w before them.
+// it did. Before a truncate there is no row that two writes had in common: no log tells
+// what it was, so a list that begins there could not. A point once lost is lost for all later writes: they have w before them.
 func (f *folding) meet(w *Write) {
 	if f.commons == nil {
 		return
+	}
+	if len(f.all) == 0 && w.Wiped {
+		f.commons[0].state = State{}
 	}
 	n := len(f.commons)
 	for n > 1 && !f.commons[n-1].before.seenBy(w.Tx) {
@@ -124,7 +128,11 @@ func (f *folding) meet(w *Write) {
 	}
 	f.commons = f.commons[:n]
 	if len(f.all) > 0 && f.all.seenBy(w.Tx) {
-		f.commons = append(f.commons, common{before: f.all.clone(), state: f.state})
+		point := common{before: f.all.clone(), state: f.state}
+		if w.Wiped {
+			point.state = State{}
+		}
+		f.commons = append(f.commons, point)
 	}
 }
 

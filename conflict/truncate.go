@@ -66,6 +66,15 @@ func (w Wiped) Covers(i int, r *change.Row) bool {
 	return ok && i < last
 }
 
+// Has reports whether the transaction truncated the table.
+func (w Wiped) Has(t *change.Table) bool {
+	if w == nil {
+		return false
+	}
+	_, ok := w[t.QualifiedName()]
+	return ok
+}
+
 // addTruncate notes a truncate. Within its own transaction it ends what was
 // written before it; what is written after it follows as writes of their keys, which
 // stand in place of the truncate in their lists.

@@ -39,6 +39,9 @@ type Write struct {
 	// transaction it is what was deleted.
 	Old   []change.Value
 	Table *change.Table
+	// Wiped: it is a truncate, or its transaction truncated the table before. What the row
+	// was no log tells.
+	Wiped bool
 }
 
 // OldOf returns the row before a row change when the log has it whole, else nil.
@@ -52,7 +55,7 @@ func OldOf(r *change.Row) []change.Value {
 // Then is the net effect of w and next, a later write of its transaction on its key.
 func (w *Write) Then(next *Write) *Write {
 	op, image := Net(w.Op, w.Image, next.Op, next.Image)
-	net := &Write{Tx: next.Tx, Op: op, Image: image, Table: next.Table}
+	net := &Write{Tx: next.Tx, Op: op, Image: image, Table: next.Table, Wiped: w.Wiped}
 	if w.Table == next.Table {
 		net.Old = w.Old
 	}
