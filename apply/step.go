@@ -65,6 +65,10 @@ func (l *Link) Step(ctx context.Context, txs []change.Transaction) error {
 	return l.steps(ctx, queue, previous)
 }
 
+// InOrder returns how many of the first of txs may be stepped now without an effect
+// standing before its cause. Step itself takes them in any order.
+func (l *Link) InOrder(txs []change.Transaction) int { return l.inOrder(txs, nil) }
+
 // parts counts the parts at the front of txs up to the last of the same
 // transaction; 0: it is not there.
 func parts(txs []change.Transaction) int {

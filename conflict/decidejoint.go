@@ -49,8 +49,12 @@ func (w *Window) DecideJoint(tx *Tx, arrivals []Arrival, truncated []*change.Tab
 	var names []string
 	for i, a := range arrivals {
 		name := a.Table.QualifiedName()
-		if tt := w.traffic(a.Table); tt.versionsOnly {
+		switch tt := w.traffic(a.Table); {
+		case tt.versionsOnly:
 			out.Decisions[i] = w.dispute(a.Table, w.decideLatest(tt, a.Key, []*Write{a.Write}, a.Final))
+			continue
+		case len(a.Table.Unique) == 0:
+			out.Decisions[i] = w.dispute(a.Table, w.decideList(tt, a.Key, []*Write{a.Write}, a.Final))
 			continue
 		}
 		if byTable[name] == nil {

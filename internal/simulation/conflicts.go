@@ -64,7 +64,9 @@ func (w *World) sameConflict(m meeting, a, b *apply.Conflict, whole bool) {
 	same := a.Kind == b.Kind && a.Policy == b.Policy && a.Older.Op == b.Older.Op && a.Newer.Op == b.Newer.Op &&
 		a.Older.Seq == b.Older.Seq && a.Newer.Seq == b.Newer.Seq
 	// What becomes of a name depends on the other rows too.
-	if whole && m.id.table != partTable.QualifiedName() && m.id.table != namesTable.QualifiedName() {
+	// A row that waits for a person stays what it was at each site.
+	waits := a.Resolution == "parked" && b.Resolution == "parked"
+	if whole && !waits && m.id.table != partTable.QualifiedName() && m.id.table != namesTable.QualifiedName() {
 		same = same && slices.Equal(a.Result, b.Result) && a.Resolution == b.Resolution
 	}
 	if !same {

@@ -66,6 +66,7 @@ type Database struct {
 	partRows   int // transactions of more rows are read in parts; 0: never
 	changed    chan struct{}
 	broken     []string // violations noticed by the database itself
+	uneven     []string // rows that belong together and did not agree
 }
 
 // NewDatabase returns an empty database with the given tables.
@@ -306,6 +307,7 @@ func (s *session) install(r record) {
 		db.set(id, s.over[id])
 	}
 	db.log = append(db.log, r)
+	db.watch(s.order)
 }
 
 func (s *session) end() {

@@ -14,7 +14,11 @@
 //     then publishes again in other frames;
 //   - applications: transactions of one to five rows, kept open or not, that insert,
 //     update, delete, delete and insert again, move keys and truncate, between any two
-//     steps of apply (the locks, the log position, the fence, the commit);
+//     steps of apply (the locks, the log position, the fence, the commit): on tables
+//     under every policy, with counters, limits and sets, with rules that are neither
+//     symmetric nor associative and sometimes fail, with unique names, of accounts, and
+//     of parents and children;
+//   - partitions that last a large part of the world's life;
 //   - clocks that are up to an hour wrong and jump;
 //   - crashes of the agents, the database and the bus, lost answers, and restarts.
 //
@@ -23,7 +27,9 @@
 // as a second implementation of the fold makes it; every transaction had its effect
 // once at every other site and was never sent back; checkpoints only grew; the log
 // was released only for what is stored; every row change received was applied, kept
-// away, merged or parked; and both sides recorded the same conflicts.
+// away, merged or parked; both sides recorded the same conflicts; what no rule can
+// decide waits at every site, and nothing else does; and whoever looked at any site
+// between two commits saw the accounts add up and every child with its parent.
 //
 // A Mutation breaks one rule of the design. The tests prove that each is noticed.
 package simulation

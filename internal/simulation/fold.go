@@ -28,6 +28,7 @@ type effect struct {
 	tx    *transaction
 	op    byte // I, U, D
 	after []change.Value
+	old   []change.Value // the row before, where the log tells it; nil: none
 }
 
 // history is everything that was ever published.
@@ -99,11 +100,11 @@ func (h *history) find(origin change.Site, seq uint64) *transaction {
 // enter adds the effects of one transaction.
 func (h *history) enter(t *transaction) {
 	mine := map[rowID]*effect{}
-	touch := func(id rowID, op byte, after []change.Value) {
+	touch := func(id rowID, op byte, old, after []change.Value) {
 		e := mine[id]
 		switch {
 		case e == nil:
-			mine[id] = &effect{tx: t, op: op, after: after}
+			mine[id] = &effect{tx: t, op: op, old: old, after: after}
 		case op == 'D':
 			e.op, e.after = 'D', nil
 		case e.op == 'D': // gone and there again
@@ -124,16 +125,16 @@ func (h *history) enter(t *transaction) {
 				}
 			}
 		case change.Insert:
-			touch(keyOf(r.Table, r.New), 'I', r.New)
+			touch(keyOf(r.Table, r.New), 'I', nil, r.New)
 		case change.Delete:
-			touch(keyOf(r.Table, r.Old), 'D', nil)
+			touch(keyOf(r.Table, r.Old), 'D', r.Old, nil)
 		case change.Update:
 			to := keyOf(r.Table, r.New)
 			if r.Old != nil && keyOf(r.Table, r.Old) != to {
-				touch(keyOf(r.Table, r.Old), 'D', nil)
-				touch(to, 'I', r.New)
+				touch(keyOf(r.Table, r.Old), 'D', r.Old, nil)
+				touch(to, 'I', nil, r.New)
 			} else {
-				touch(to, 'U', r.New)
+				touch(to, 'U', r.Old, r.New)
 			}
 		}
 	}
@@ -176,24 +177,12 @@ func (h *history) of(id rowID) []effect {
 	return all
 }
 
-// fold is the second implementation of the fold: what the row must be.
-func (h *history) fold(w *World, id rowID) []change.Value {
-	policy := conflict.Policy{}
-	if id.table == policyTable.QualifiedName() {
-		policy = w.policy
-	}
-	var row []change.Value
-	all := h.of(id)
-	for i, e := range all {
-		var unknown []effect
-		for _, o := range all[:i] {
-			if !e.tx.knew(o.tx) {
-				unknown = append(unknown, o)
-			}
-		}
-		row = next(policy, row, e, unknown)
-	}
-	return row
+// fold is the second implementation of the fold: what the row must be. failed: a rule
+// could not decide, and the row waits for a person.
+func (h *history) fold(w *World, id rowID) (row []change.Value, failed bool) {
+	p := w.policyOf(w.sites[0].db.shapes[id.table])
+	last := foldEffects(p, h.of(id))
+	return last.row, last.failed
 }
 
 // next is the row after e, given the earlier effects that e did not know of.

@@ -21,7 +21,10 @@ func (w *World) lackTable() {
 		return
 	}
 	s := w.sites[r.IntN(len(w.sites))]
-	t := []*change.Table{plainTable, policyTable, partTable}[r.IntN(3)]
+	t := []*change.Table{plainTable, policyTable, partTable, stockTable}[r.IntN(4)]
+	if w.asksBase(t) {
+		t = plainTable // a site says that it saw what it holds back: what both knew is open
+	}
 	s.db.lacks, s.lacked = t.QualifiedName(), true
 	w.comes = r.IntN(w.o.Steps + w.o.Steps/2) // for some only when the world comes to rest
 }

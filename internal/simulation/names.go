@@ -19,9 +19,11 @@ func named(t *change.Table) *change.Table {
 	return t.Seal()
 }
 
-// namesPolicy is that of the world, but for update_wins: where neither may go it parks.
+// namesPolicy is that of the world, but for update_wins: where neither may go it parks;
+// and rows are settled whole.
 func (w *World) namesPolicy() conflict.Policy {
 	p := w.policy
+	p.Columns, p.Resolver = nil, nil
 	if p.Deletes == conflict.UpdateWins {
 		p.Deletes = conflict.DeletesAreWrites
 	}

@@ -1,8 +1,10 @@
 package simulation
 
 import (
+	"fmt"
 	"testing"
 
+	"github.com/concord-db/concord/conflict"
 	"github.com/concord-db/concord/internal/change"
 )
 
@@ -281,6 +283,41 @@ func TestARowThatCameAndWentWhileItsKeyWasLookedAtAgainStaysGone(t *testing.T) {
 	sc.applies(1, 0)
 	if next != len(steps) {
 		t.Fatalf("only %d things happened", next)
+	}
+	sc.rest()
+	sc.judge()
+	sc.well()
+}
+
+// A transaction that meets others by a value of a unique key is decided as a whole; what
+// a rule cannot decide of it, on a table without such keys, waits alone.
+func TestARowIsNotParkedBecauseTheRuleOfAnotherFailed(t *testing.T) {
+	sc := newScene(t, 2)
+	sc.policy = conflict.Policy{}
+	stock := func(key, n string) []change.Value {
+		v := change.TextValue
+		return []change.Value{v(key), v(n), v("1.00"), v("1"), v("1"), v("{}"), v("note")}
+	}
+	for i := range 2 {
+		sc.commits(i, func(s *session) error {
+			if err := s.insert(namesTable, row(fmt.Sprint(i), "taken by both")); err != nil {
+				return err
+			}
+			if err := s.insert(stockTable, stock("overflows", "32000")); err != nil {
+				return err
+			}
+			return s.insert(stockTable, stock("adds up", "5"))
+		})
+	}
+	sc.applies(0, 1)
+	sc.applies(1, 0)
+	for _, s := range sc.sites {
+		if n := len(s.db.parked); n != 1 || s.db.parked[0].Row.New[0].Text != "overflows" {
+			t.Errorf("%s parked %d changes", s.name, n)
+		}
+		if got := s.db.rows[rowID{stockTable.QualifiedName(), "adds up"}]; got == nil || got[1].Text != "10" {
+			t.Errorf("%s: what adds up is %s", s.name, imageText(got))
+		}
 	}
 	sc.rest()
 	sc.judge()

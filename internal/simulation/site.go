@@ -264,6 +264,9 @@ func (s *site) applyStep(from change.Site, count int) (moved bool, err error) {
 	}
 	before := l.Status()
 	txs, err := s.next(from, before.Applied.Seq, count)
+	if err == nil && w.causal {
+		txs = txs[:l.InOrder(txs)]
+	}
 	if err != nil || len(txs) == 0 {
 		return false, err
 	}

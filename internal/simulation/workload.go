@@ -29,11 +29,14 @@ var (
 	policyTable = table("policy", true)  // the policy under test, old and new images whole
 	partTable   = table("part", false)   // last_write_wins, new images lack what did not change
 	ledger      = table("ledger", false) // one row a transaction: its effect is counted
-	allTables   = []*change.Table{plainTable, policyTable, partTable, ledger, namesTable}
+	allTables   = []*change.Table{
+		plainTable, policyTable, partTable, ledger, namesTable,
+		stockTable, accountTable, parentTable, childTable,
+	}
 )
 
-// Policies are all built ones, for a world whose sites are named s0, s1 …
-func Policies() []conflict.Policy {
+// basePolicies are those that look into no row.
+func basePolicies() []conflict.Policy {
 	prefer := conflict.Policy{Base: conflict.Prefer, Site: "s1"}
 	out := []conflict.Policy{{}, {Base: conflict.FirstWriteWins}, prefer}
 	for _, d := range []conflict.Deletes{conflict.DeleteWins, conflict.UpdateWins} {
@@ -78,7 +81,18 @@ func (a *application) begin() *session {
 
 func (a *application) statement(s *session) {
 	t := policyTable
-	switch r := a.rng.IntN(26); {
+	switch r := a.rng.IntN(37); {
+	case r >= 35:
+		a.familyStatement(s)
+		return
+	case r >= 33:
+		a.bankStatement(s)
+		return
+	case r >= 26:
+		if stockTable.QualifiedName() != a.site.db.lacks {
+			a.stockStatement(s)
+		}
+		return
 	case r >= 20:
 		if namesTable.QualifiedName() != a.site.db.lacks {
 			a.nameStatement(s)

@@ -56,6 +56,9 @@ type World struct {
 	faults   bool
 	calm     bool // coming to rest: no new work, no faults
 
+	causal    bool // links go in causal order: no effect stands before its cause
+	partition partition
+
 	groupRows, frameBytes, inflight int
 	comes                           int // the step at which a table that a site lacks is created
 
@@ -74,6 +77,7 @@ func Run(ctx context.Context, o Options) (result Result) {
 		}
 	}()
 	for i := range w.o.Steps {
+		w.partition.at = i
 		if i == w.comes {
 			w.createTables()
 		}
@@ -117,6 +121,7 @@ func newWorld(ctx context.Context, o Options) *World {
 	w.groupRows = []int{1, 3, 10, 100}[r.IntN(4)]
 	w.frameBytes = 200 + r.IntN(3000)
 	w.inflight = 1 + r.IntN(4)
+	w.causal = w.o.Sites == 2 || r.IntN(2) == 0
 	w.result = Result{Seed: o.Seed, Sites: w.o.Sites, Policy: w.policy, Steps: w.o.Steps}
 	parts := []int{0, 0, 1, 2, 3}[r.IntN(5)]
 	keys := []int{1, 2, 3, 6}[r.IntN(4)]
@@ -140,6 +145,7 @@ func newWorld(ctx context.Context, o Options) *World {
 		}
 	}
 	w.lackTable()
+	w.partition = w.drawPartition()
 	return w
 }
 
@@ -149,6 +155,10 @@ func (w *World) policyOf(t *change.Table) conflict.Policy {
 		return w.policy
 	case namesTable.Name:
 		return w.namesPolicy()
+	case stockTable.Name:
+		return w.stockPolicy()
+	case accountTable.Name:
+		return accountPolicy
 	}
 	return conflict.Policy{}
 }
@@ -293,6 +303,9 @@ func (s *site) beat() {
 // relay copies frames of one peer to s.
 func (w *World) relay(s *site, n int) {
 	p := s.peers[w.rng.IntN(len(s.peers))]
+	if w.partition.cuts(s.name, p) {
+		return
+	}
 	c := s.copies[p]
 	if w.chance(20) {
 		c.next = max(0, c.next-1-w.rng.IntN(3))

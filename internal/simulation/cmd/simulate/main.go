@@ -70,11 +70,14 @@ func read(args []string) (p plan, err error) {
 		p.policies = simulation.Policies()
 		return p, nil
 	}
-	one, err := conflict.ParsePolicy(*policy)
-	if err != nil {
-		return p, err
+	for _, one := range simulation.Policies() {
+		if one.String() == *policy {
+			p.policies = []conflict.Policy{one}
+		}
 	}
-	p.policies = []conflict.Policy{one}
+	if p.policies == nil {
+		return p, fmt.Errorf("policy: %q is none of %v", *policy, simulation.Policies())
+	}
 	return p, nil
 }
 
