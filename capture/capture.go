@@ -94,8 +94,10 @@ type Agent struct {
 
 	mu    sync.Mutex
 	queue *queue
-	// reached is up to where the sessions before have read the log.
+	// reached is up to where the sessions before have read the log, begun that they have
+	// read a part of the large transaction that comes next.
 	reached change.Position
+	begun   bool
 	ready   chan struct{} // closed when queue is set; replaced when a session ends
 	status  Status
 }
@@ -275,7 +277,7 @@ func (a *Agent) open(ctx context.Context) (Reader, *queue, error) {
 	}
 	q.processed = tail.Position
 	a.mu.Lock()
-	q.again = a.reached
+	q.again, q.begun = a.reached, a.begun
 	a.mu.Unlock()
 	q.releases.delay = a.o.ReleaseDelay
 	return r, q, nil
@@ -290,12 +292,12 @@ func (a *Agent) begin(q *queue) {
 
 func (a *Agent) end(q *queue) {
 	q.mu.Lock()
-	reached := q.processed
+	reached, begun := q.processed, q.large || q.begun
 	q.mu.Unlock()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.source.Compare(a.reached, reached) < 0 {
-		a.reached = reached
+	if a.source.Compare(a.reached, reached) <= 0 {
+		a.reached, a.begun = reached, begun
 	}
 	if a.queue == q {
 		a.queue, a.ready = nil, make(chan struct{})

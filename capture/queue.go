@@ -23,6 +23,7 @@ type queue struct {
 	baseClock    uint64 // clock of an empty queue: frames that carry only a fact
 	processed    change.Position
 	again        change.Position // up to here an earlier session has stamped
+	begun        bool            // and a part of the large transaction that comes next
 	large        bool            // some but not all parts of a transaction were stamped
 	before       uint64          // the clock before it was
 	fact         uint64          // greatest clock a fence asked to be stored
@@ -157,6 +158,7 @@ func (q *queue) local(ctx context.Context, e *Event, bytes, limit int, feed func
 	q.pendingBytes += bytes
 	if !e.More {
 		q.reach(e.Position)
+		q.begun = q.begun && q.compare(e.Position, q.again) <= 0
 	}
 	// Nobody is woken for nothing: the publisher waits for the first, and then for
 	// enough.
@@ -251,8 +253,8 @@ func (q *queue) done(clock uint64) {
 // fence waits until p has been reached; with raise it also makes sure that whatever
 // is stamped later is greater, and that this is stored. A large transaction that has
 // its stamp already is waited for: what of it is still to be read would be less. So
-// is what an earlier session has stamped: the bus may have lost it and a peer may have
-// it, so it must be stamped again as it was. It returns the last seq given.
+// is what an earlier session has stamped, a large transaction in part: the bus may have
+// lost it, and a peer or the window may have it, so it must be stamped again as it was. It returns the last seq given.
 func (q *queue) fence(ctx context.Context, p change.Position, raise uint64) (uint64, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -263,7 +265,7 @@ func (q *queue) fence(ctx context.Context, p change.Position, raise uint64) (uin
 		defer stop()
 	}
 	if err := q.wait(ctx, func() bool {
-		return q.compare(q.processed, p) >= 0 && (raise == 0 || !q.large && q.compare(q.processed, q.again) >= 0)
+		return q.compare(q.processed, p) >= 0 && (raise == 0 || !q.large && !q.begun && q.compare(q.processed, q.again) >= 0)
 	}); err != nil {
 		return 0, err
 	}

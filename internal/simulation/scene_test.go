@@ -3,6 +3,7 @@ package simulation
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/concord-db/concord/conflict"
 	"github.com/concord-db/concord/internal/change"
@@ -319,6 +320,56 @@ func TestARowIsNotParkedBecauseTheRuleOfAnotherFailed(t *testing.T) {
 			t.Errorf("%s: what adds up is %s", s.name, imageText(got))
 		}
 	}
+	sc.rest()
+	sc.judge()
+	sc.well()
+}
+
+// A large transaction of which a session of capture has read a part has its version: the
+// window holds that part. The next session must not be asked to version it later.
+func TestALargeTransactionKeepsItsVersionAlthoughCaptureStartsAgainInTheMiddleOfIt(t *testing.T) {
+	sc := newScene(t, 2)
+	s := sc.sites[0]
+	s.db.partRows, s.skew = 1, -time.Hour
+	sc.commits(1, func(tx *session) error { // it locks nothing: what comes later must be versioned later
+		if err := tx.insert(plainTable, row("k", "of s1")); err != nil {
+			return err
+		}
+		return tx.remove(plainTable, "k")
+	})
+	commits := func() {
+		tx := s.db.session()
+		for i := range accounts {
+			if err := tx.insert(accountTable, []change.Value{change.TextValue(fmt.Sprint(i)), change.TextValue("100")}); err != nil {
+				t.Error(err)
+			}
+		}
+		if !s.app.commit(tx, s.clock(), false) {
+			t.Error("the application could not commit")
+		}
+	}
+	came := false
+	s.at = func(point string) {
+		if point != "fence" || came {
+			return
+		}
+		came = true
+		commits()
+		if err := s.session(); err != nil {
+			t.Error(err)
+		}
+		if _, err := s.read(1); err != nil {
+			t.Error(err)
+		}
+		s.stopCapture()
+	}
+	sc.applies(0, 1)
+	if !came {
+		t.Fatal("apply asked for no fence")
+	}
+	s.at = nil
+	sc.captures(0)
+	s.crashDatabase()
 	sc.rest()
 	sc.judge()
 	sc.well()
