@@ -23,6 +23,7 @@ type Options struct {
 	Mutation Mutation
 	Trace    bool // keep a trace
 	NoFaults bool // nothing crashes, nothing is lost
+	Short    bool // a life of a quarter of the steps: more worlds in the same time
 	Small    bool // windows hold next to nothing in memory, and fold lists as early as they may
 }
 
@@ -116,6 +117,9 @@ func newWorld(ctx context.Context, o Options) *World {
 	}
 	if o.Steps == 0 {
 		w.o.Steps = 30 + r.IntN(120)
+		if o.Short {
+			w.o.Steps = 8 + r.IntN(30)
+		}
 	}
 	w.faults = !o.NoFaults && r.IntN(4) > 0
 	w.groupRows = []int{1, 3, 10, 100}[r.IntN(4)]

@@ -37,6 +37,7 @@ type plan struct {
 	mutation     simulation.Mutation
 	trace        bool
 	calm         bool
+	short        bool
 	small        string
 }
 
@@ -48,6 +49,7 @@ func read(args []string) (p plan, err error) {
 	f.IntVar(&p.failures, "failures", 1, "stop after so many seeds went wrong")
 	f.BoolVar(&p.trace, "trace", false, "print the trace of the last seed in any case")
 	f.BoolVar(&p.calm, "calm", false, "nothing crashes, nothing is lost")
+	f.BoolVar(&p.short, "short", false, "worlds that live a quarter as long")
 	f.StringVar(&p.small, "small", "some", "windows with next to no memory: all, none, or some, every fourth seed")
 	sites := f.String("sites", "2,3,5", "numbers of sites, each seed takes the next")
 	policy := f.String("policy", "all", "the policy of the table with images, or all")
@@ -85,7 +87,7 @@ func read(args []string) (p plan, err error) {
 func (p *plan) options(seed uint64) simulation.Options {
 	n := uint64(len(p.sites))
 	return simulation.Options{
-		Seed: seed, Sites: p.sites[seed%n], Policy: &p.policies[seed/n%uint64(len(p.policies))], Mutation: p.mutation, NoFaults: p.calm,
+		Seed: seed, Sites: p.sites[seed%n], Policy: &p.policies[seed/n%uint64(len(p.policies))], Mutation: p.mutation, NoFaults: p.calm, Short: p.short,
 		Small: p.small == "all" || p.small == "some" && seed%4 == 3,
 	}
 }
@@ -111,6 +113,9 @@ func run(ctx context.Context, args []string) int {
 					return
 				}
 				r := simulation.Run(ctx, p.options(seed))
+				if ctx.Err() != nil {
+					return // cut off, not wrong
+				}
 				if t.add(&r) >= p.failures {
 					cancel()
 				}
