@@ -31,6 +31,13 @@ const (
 	CheckpointBack   Mutation = "a checkpoint moved back"
 	HeartbeatsLost   Mutation = "heartbeats not published"
 	CopyStops        Mutation = "a relay that stops"
+	ImageSummed      Mutation = "a counter set to the image instead of changed by the difference"
+	SumRounded       Mutation = "a sum rounded"
+	BaseMoved        Mutation = "a fold begun at the row before its last write"
+	BaseForgotten    Mutation = "a rule told what was there at the end as what both knew"
+	SidesSwapped     Mutation = "a rule given older and newer the wrong way round at one site"
+	FailureDecided   Mutation = "a rule that failed overruled instead of parked"
+	CausesIgnored    Mutation = "an effect applied before its cause"
 )
 
 // Mutations lists all but None.
@@ -38,11 +45,15 @@ var Mutations = []Mutation{
 	NoFence, WindowForgotten, ClockNotRaised, CutTooMuch, MarkDropped, SeenIgnored,
 	Pairwise, ReleasedTooEarly, CheckpointApart, EchoKept, RowLost, RecordLost,
 	CheckpointBack, HeartbeatsLost, CopyStops,
+	ImageSummed, SumRounded, BaseMoved, BaseForgotten, SidesSwapped, FailureDecided, CausesIgnored,
 }
 
-// rules are the window's.
-func (m Mutation) rules() conflict.Rules {
+// rules are the window's at a site.
+func (m Mutation) rules(at change.Site) conflict.Rules {
 	r := conflict.DefaultRules()
+	if twist := m.fold(at); twist != nil {
+		r.Fold = twist
+	}
 	switch m {
 	case CutTooMuch:
 		r.Cut = func(writes []*conflict.Write, everyoneSaw func(*conflict.Write) bool) int {

@@ -87,6 +87,13 @@ func TestEveryMutationIsNoticed(t *testing.T) {
 		CheckpointBack:   Checkpoints,
 		HeartbeatsLost:   Window,
 		CopyStops:        Rest,
+		ImageSummed:      Rows,
+		SumRounded:       Rows,
+		BaseMoved:        Rows,
+		BaseForgotten:    Rows,
+		SidesSwapped:     Rows,
+		FailureDecided:   Parks,
+		CausesIgnored:    Totals,
 	}
 	for _, m := range Mutations {
 		t.Run(string(m), func(t *testing.T) {

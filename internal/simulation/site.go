@@ -61,7 +61,7 @@ func (s *site) start() error {
 	a := &agents{ready: map[change.Site]bool{}, at: map[change.Site]bool{}}
 	ctx, cancel := context.WithCancelCause(w.ctx)
 	a.cancel, a.ctx = cancel, func() context.Context { return ctx }
-	wo := conflict.WindowOptions{Self: s.name, Peers: s.peers, Policy: w.policyOf, Rules: w.mutation.rules()}
+	wo := conflict.WindowOptions{Self: s.name, Peers: s.peers, Policy: w.policyOf, Rules: w.mutation.rules(s.name)}
 	if w.o.Small {
 		wo.LongList, wo.Memory, wo.Store = 1, 1000, &conflict.MemoryStore{}
 	}
@@ -264,7 +264,7 @@ func (s *site) applyStep(from change.Site, count int) (moved bool, err error) {
 	}
 	before := l.Status()
 	txs, err := s.next(from, before.Applied.Seq, count)
-	if err == nil && w.causal {
+	if err == nil && w.causal && w.mutation != CausesIgnored {
 		txs = txs[:l.InOrder(txs)]
 	}
 	if err != nil || len(txs) == 0 {
