@@ -239,3 +239,19 @@ func TestTheBaseIsNoneWhereATruncateFollows(t *testing.T) {
 		t.Errorf("the rule was told %q", told)
 	}
 }
+
+// A large transaction raises a counter in one part, and truncates the table and makes the
+// row again in the next: what the counter was before the truncate is not taken off again.
+func TestATruncateInALaterPartUndoesWhatThePartsBeforeWrote(t *testing.T) {
+	p := Policy{Columns: stockRules}
+	w := NewWindow(WindowOptions{Self: "a", Peers: []change.Site{"b"}, Policy: func(*change.Table) Policy { return p }})
+	first, made := stock("1|69|1.00|4|{}|x|y"), stock("1|66|2.00|4|{}|x|y")
+	k, _ := KeyOf(stockTable, first, nil)
+	w.AddLocal(&change.Transaction{Origin: "a", Seq: 1, HLC: 10, Rows: []change.Row{{Table: stockTable, Op: change.Insert, New: first}}})
+	large := &Tx{Origin: "b", Seq: 2, HLC: 20}
+	w.AppliedImage(stockTable, k, []*Write{{Tx: large, Op: change.Update, Table: stockTable, Old: stock("1|71|1.00|4|{}|x|y"), Image: stock("1|75|1.00|4|{}|x|y")}})
+	d := w.Decide(stockTable, k, []*Write{{Tx: large, Op: change.Insert, Table: stockTable, Image: made, Wiped: true}}, made)
+	if d.Err != nil || d.State == nil || d.State[1].Text != "135" {
+		t.Errorf("the counter is %+v, want 69 + 66", d.State)
+	}
+}

@@ -52,8 +52,13 @@ func OldOf(r *change.Row) []change.Value {
 	return r.Old
 }
 
-// Then is the net effect of w and next, a later write of its transaction on its key.
+// Then is the net effect of w and next, a later write of its transaction on its key. Of
+// w nothing is left when a truncate came between them, in a later part of a large
+// transaction.
 func (w *Write) Then(next *Write) *Write {
+	if next.Wiped && !w.Wiped {
+		return next
+	}
 	op, image := Net(w.Op, w.Image, next.Op, next.Image)
 	net := &Write{Tx: next.Tx, Op: op, Image: image, Table: next.Table, Wiped: w.Wiped}
 	if w.Table == next.Table {
