@@ -163,12 +163,18 @@ func (t *totals) add(r *simulation.Result) int {
 	t.parked += uint64(r.Parked)
 	if r.Err != nil {
 		t.wrong = append(t.wrong, r.Seed)
+		fmt.Printf("seed %d went wrong: %s\n", r.Seed, firstLine(r.Err))
 	}
 	if time.Since(t.printed) > 2*time.Second {
 		t.printed = time.Now()
 		t.line()
 	}
 	return len(t.wrong)
+}
+
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
 }
 
 func (t *totals) line() {
