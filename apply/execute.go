@@ -211,10 +211,8 @@ func (t *try) confirm(ctx context.Context) error {
 	if len(t.out.unlocked) == 0 {
 		return nil
 	}
-	for _, k := range t.g.keys {
-		if err := t.unlockedStill(ctx, k); err != nil {
-			return err
-		}
+	if err := t.unlockedStill(ctx); err != nil {
+		return err
 	}
 	if err := t.l.raiseFence(ctx, t.tx, t.g, t.g.hlc()); err != nil {
 		return err
@@ -235,18 +233,43 @@ func (t *try) confirm(ctx context.Context) error {
 	return nil
 }
 
-// unlockedStill reads a key again that had no row: it has the one that was written, or
-// none.
-func (t *try) unlockedStill(ctx context.Context, k *keyWork) error {
-	if !t.out.unlocked[k] {
+// unlockedStill reads the keys again that had no row: each has the one that was written,
+// or none.
+func (t *try) unlockedStill(ctx context.Context) error {
+	works := slices.DeleteFunc(slices.Clone(t.keys()), func(k *keyWork) bool { return !t.out.unlocked[k] })
+	return t.read(ctx, works, func(k *keyWork, now []change.Value) error {
+		if (now != nil) != k.written {
+			return errSurprise
+		}
 		return nil
+	})
+}
+
+// read reads and locks the rows of works, table by table.
+func (t *try) read(ctx context.Context, works []*keyWork, each func(k *keyWork, now []change.Value) error) error {
+	byTable := map[*change.Table][]*keyWork{}
+	var order []*change.Table
+	for _, k := range works {
+		if byTable[k.table] == nil {
+			order = append(order, k.table)
+		}
+		byTable[k.table] = append(byTable[k.table], k)
 	}
-	now, err := t.tx.Read(ctx, k.table, [][]change.Value{k.image})
-	if err != nil {
-		return err
-	}
-	if (now[0] != nil) != k.written {
-		return errSurprise
+	for _, table := range order {
+		works := byTable[table]
+		images := make([][]change.Value, len(works))
+		for i, k := range works {
+			images[i] = k.image
+		}
+		rows, err := t.tx.Read(ctx, table, images)
+		if err != nil {
+			return err
+		}
+		for i, k := range works {
+			if err := each(k, rows[i]); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -260,33 +283,18 @@ func sameDecision(a, b conflict.Decision) bool {
 // that is missing cannot be locked: then whatever commits on its key later must be
 // versioned later, which the fence arranges.
 func (t *try) lockAndDecide(ctx context.Context) error {
-	byTable := map[*change.Table][]*keyWork{}
-	var order []*change.Table
-	for _, k := range t.g.keys {
-		if byTable[k.table] == nil {
-			order = append(order, k.table)
-		}
-		byTable[k.table] = append(byTable[k.table], k)
-	}
 	raise := uint64(0)
 	t.out.unlocked = map[*keyWork]bool{}
-	for _, table := range order {
-		works := byTable[table]
-		images := make([][]change.Value, len(works))
-		for i, k := range works {
-			images[i] = k.image
+	err := t.read(ctx, t.g.keys, func(k *keyWork, now []change.Value) error {
+		k.current, k.vacated, k.read = now, nil, true
+		if now == nil {
+			raise = t.g.hlc()
+			t.out.unlocked[k] = true
 		}
-		current, err := t.tx.Read(ctx, table, images)
-		if err != nil {
-			return err
-		}
-		for i, k := range works {
-			k.current, k.vacated, k.read = current[i], nil, true
-			if current[i] == nil {
-				raise = t.g.hlc()
-				t.out.unlocked[k] = true
-			}
-		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	if err := t.hook("locked"); err != nil {
 		return err

@@ -325,7 +325,7 @@ func (l *Link) replayOnce(ctx context.Context, c Checkpoint, h *Hold, txs []chan
 	}
 	l.agent.park.add(t.out.parkedChanges)
 	l.countRows(&t.out)
-	l.awaitRecheck(t.g.keys, t.out.unlocked, c.Seq)
+	l.awaitRecheck(t.keys(), t.out.unlocked, c.Seq)
 	return l.recheckNow(ctx, c, nil)
 }
 

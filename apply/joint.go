@@ -47,6 +47,14 @@ func (t *try) decideJointly(ctx context.Context) error {
 	}
 }
 
+// keys are those of the group, and the others that it meets.
+func (t *try) keys() []*keyWork {
+	if t.joint == nil {
+		return t.g.keys
+	}
+	return slices.Concat(t.g.keys, t.joint.others)
+}
+
 func (t *try) decision() conflict.Joint {
 	var truncated []*change.Table
 	for i := range t.g.first().Rows {
@@ -261,11 +269,8 @@ func (t *try) confirmJointly(ctx context.Context) error {
 	if len(t.out.unlocked) == 0 {
 		return nil
 	}
-	all := slices.Concat(t.g.keys, t.joint.others)
-	for _, k := range all {
-		if err := t.unlockedStill(ctx, k); err != nil {
-			return err
-		}
+	if err := t.unlockedStill(ctx); err != nil {
+		return err
 	}
 	if err := t.l.raiseFence(ctx, t.tx, t.g, t.g.hlc()); err != nil {
 		return err
@@ -273,7 +278,7 @@ func (t *try) confirmJointly(ctx context.Context) error {
 	if t.l.agent.o.Window.Version() != t.version && !t.sameJoint(t.decision()) {
 		return errSurprise
 	}
-	for _, k := range all {
+	for _, k := range t.keys() {
 		if k.written {
 			delete(t.out.unlocked, k)
 		}

@@ -167,7 +167,7 @@ const recheckLimit = 10_000
 // rememberUnlocked keeps those keys of a part that had no row to lock, to look at them
 // again once the transaction is committed.
 func (l *Link) rememberUnlocked(total *result, p *try) {
-	for _, k := range p.g.keys {
+	for _, k := range p.keys() {
 		if !p.out.unlocked[k] || len(total.works) >= recheckLimit && l.agent.o.Window.VersionsOnly(k.table) {
 			continue
 		}

@@ -192,7 +192,7 @@ func (l *Link) attempt(ctx context.Context, g *group, previous uint64, before <-
 		return err
 	}
 	saved()
-	l.committedGroup(g, &t.out, t.joint != nil)
+	l.committedGroup(&t)
 	turnOver()
 	if err := l.agent.o.Hook("committed"); err != nil {
 		return err
@@ -236,9 +236,9 @@ func (l *Link) myTurn(ctx context.Context, before <-chan struct{}) error {
 }
 
 // committedGroup notes what a committed group means for the window and the status.
-// joint says that it was decided together with other rows, and so stays in the window.
-func (l *Link) committedGroup(g *group, out *result, joint bool) {
-	w := l.agent.o.Window
+// What was decided together with other rows stays in the window.
+func (l *Link) committedGroup(t *try) {
+	w, g, out, joint := l.agent.o.Window, t.g, &t.out, t.joint != nil
 	if g.exact {
 		g.enterTruncates(w)
 	}
@@ -255,7 +255,7 @@ func (l *Link) committedGroup(g *group, out *result, joint bool) {
 			out.unlocked[k] = true // no lock on its values: looked at again
 		}
 	}
-	l.awaitRecheck(g.keys, out.unlocked, g.last().Seq)
+	l.awaitRecheck(t.keys(), out.unlocked, g.last().Seq)
 	l.agent.park.add(out.parkedChanges)
 	w.Settled(l.from, g.last().Seq, g.last().Seen)
 	l.noteCommitted(g.checkpoint(0), g.heartbeat(), g.last().CommitTime, len(g.txs), out)

@@ -15,7 +15,8 @@ type Arrival struct {
 }
 
 // Other is a key that did not arrive but whose row what arrived changes: it loses a
-// value of a unique key and with it the row, or gets it back.
+// value of a unique key and with it the row, or gets it back. Or the row is gone before
+// and after, but what arrived would take it away from who makes it meanwhile.
 type Other struct {
 	Table *change.Table
 	Key   Key
@@ -150,7 +151,7 @@ func (w *Window) decideTable(mine *Tx, table *change.Table, arrivals []Arrival, 
 		return
 	}
 	for n := len(at); n < len(after) && !wiped; n++ {
-		if sameState(before[n].State, after[n].State) && (!again || guesses(after[n].State.Image, after[n].Writes)) {
+		if sameState(before[n].State, after[n].State) && !goneOtherwise(before[n], after[n]) && (!again || guesses(after[n].State.Image, after[n].Writes)) {
 			continue
 		}
 		if o := w.other(before[n], after[n]); o.Image != nil {
@@ -162,6 +163,13 @@ func (w *Window) decideTable(mine *Tx, table *change.Table, arrivals []Arrival, 
 			out.Collisions = append(out.Collisions, c)
 		}
 	}
+}
+
+// goneOtherwise reports whether a row that is not there is not there for another reason
+// now. Nothing is to be done; but nobody may make the row unnoticed, who would be decided
+// otherwise.
+func goneOtherwise(before, after *JointRow) bool {
+	return after.State.Image == nil && after.State.Err == nil && !slices.EqualFunc(before.Displaced, after.Displaced, func(a, b *Tx) bool { return a.Version() == b.Version() })
 }
 
 // States folds the list of a key as it stands, with those of all keys that values of

@@ -16,6 +16,9 @@ type JointRow struct {
 	// wrote there was no row.
 	Wiped []change.Version
 	State State // out: what the fold makes of the row
+	// Displaced, out, are the transactions that took a value from the row, which deleted it.
+	// What comes later and did not know of them is decided against that delete.
+	Displaced []*Tx
 }
 
 // Collision is a write that took a value of a unique key that another row held, where
@@ -57,6 +60,7 @@ func (e *TakenError) Error() string {
 func FoldJoint(p Policy, rows []*JointRow) []Collision {
 	j := joint{policy: p, holders: map[Claim]*jointRow{}}
 	for _, r := range rows {
+		r.Displaced = nil
 		j.rows = append(j.rows, &jointRow{row: r, folding: newFolding(p, r.Base)})
 	}
 	slices.SortFunc(j.rows, func(a, b *jointRow) int { return compareKeys(a.row.Key, b.row.Key) })
@@ -215,6 +219,7 @@ func (j *joint) displace(r *jointRow, stepped []*jointRow) {
 			j.release(h)
 			h.folding.displace(r.write())
 			h.made = r.write()
+			h.row.Displaced = append(h.row.Displaced, r.write().Tx)
 		}
 		j.holders[c.Claim] = r
 	}

@@ -282,3 +282,23 @@ func (p *place) next(from *place, places []*place) error {
 	}
 	return p.receive(from)
 }
+
+// Before and after, the row is gone. But who makes it now, without knowing of the write
+// that took its name at a site that is preferred, is decided against that write: so the
+// key is named, to be looked at again.
+func TestARowThatIsGoneForAnotherReasonIsNamed(t *testing.T) {
+	table := accounts(true)
+	w := conflict.NewWindow(conflict.WindowOptions{Self: "a", Peers: []change.Site{"b"}, Policy: func(*change.Table) conflict.Policy {
+		return conflict.Policy{Base: conflict.Prefer, Site: "b"}
+	}})
+	had := image("1", row{"rita", ""})
+	w.AddLocal(&change.Transaction{Origin: "a", Seq: 1, HLC: 10, Rows: []change.Row{{Table: table, Op: change.Insert, New: had}}})
+	w.AddLocal(&change.Transaction{Origin: "a", Seq: 2, HLC: 30, Rows: []change.Row{{Table: table, Op: change.Delete, Old: had}}})
+	takes := image("3", row{"rita", ""})
+	k, _ := conflict.KeyOf(table, takes, nil)
+	tx := &conflict.Tx{Origin: "b", Seq: 1, HLC: 20}
+	d := w.DecideJoint(tx, []conflict.Arrival{{Table: table, Key: k, Final: takes, Write: &conflict.Write{Tx: tx, Op: change.Insert, Image: takes, Table: table}}}, nil)
+	if len(d.Others) != 1 || d.Others[0].State != nil || d.Others[0].Image[0].Text != "1" {
+		t.Errorf("others: %+v, want the row 1, gone", d.Others)
+	}
+}
