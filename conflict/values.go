@@ -24,6 +24,14 @@ func sum(c *change.Column, state, old, after change.Value) (change.Value, error)
 	if c.Kind != change.KindInt && c.Kind != change.KindDecimal {
 		return after, fmt.Errorf("sum needs an integer or a decimal; it is %s", c.Type)
 	}
+	if v, ok := sumFixed(c, state, old, after); ok {
+		return v, nil
+	}
+	return sumExact(c, state, old, after)
+}
+
+// sumExact is sum for numbers of any size, none of them a write of NULL.
+func sumExact(c *change.Column, state, old, after change.Value) (change.Value, error) {
 	var terms [3]apd.Decimal
 	for i, v := range []change.Value{state, after, old} {
 		if v.State != change.Present {
