@@ -45,7 +45,7 @@ type Options struct {
 	// parked.
 	Stop bool
 
-	GroupRows    int           // row changes in one target transaction at most; 4000
+	GroupRows    int           // row changes in one target transaction; 4000. Up to eight times as many where keys are contended
 	FenceTimeout time.Duration // locks are held no longer than this for a fence; 1 s
 	MaxDrift     time.Duration // refuse frames whose clock is further ahead; 0: any
 	SchemaRetry  time.Duration // between looks whether a missing column has come; 1 s

@@ -226,6 +226,7 @@ func (l *Link) build(ctx context.Context, r FrameReader, frames <-chan *change.F
 		}
 		select {
 		case f := <-in:
+			limit := l.groupRows()
 			for i := range f.Transactions {
 				t := &f.Transactions[i]
 				if fresh, err := l.follows(t, next); err != nil {
@@ -236,7 +237,7 @@ func (l *Link) build(ctx context.Context, r FrameReader, frames <-chan *change.F
 				if t.More || t.Part > 0 {
 					return l.stream(ctx, t, queue, f.Transactions[i+1:], frames, works)
 				}
-				queue = gather(queue, *t, l.agent.o.GroupRows)
+				queue = gather(queue, *t, limit)
 				next++
 			}
 			l.noteStored(next-1, len(queue) > 1 || r.Ready())
@@ -261,6 +262,14 @@ func (l *Link) follows(t *change.Transaction, next uint64) (bool, error) {
 // simple), or when the answer to a commit was lost and it is found to have
 // succeeded.
 var errAgain = errors.New("starting again from the checkpoint")
+
+// groupRows is how many row changes a group may have. Where keys were written at several
+// sites for long, each decision looks at all that is in flight on them: groups grow with
+// it, so that what a row costs stays the same however long the sites were apart.
+func (l *Link) groupRows() int {
+	n := l.agent.o.GroupRows
+	return min(max(n, l.agent.o.Window.Listed()/8), 8*n)
+}
 
 // gather appends t to the last work, or begins a new one.
 func gather(queue []*work, t change.Transaction, limit int) []*work {

@@ -37,6 +37,7 @@ func (l *Link) Step(ctx context.Context, txs []change.Transaction) error {
 		return err
 	}
 	previous, next := c.Seq, c.Seq+1
+	limit := l.groupRows()
 	var queue []*work
 	for i := 0; i < len(txs); i++ {
 		t := &txs[i]
@@ -49,7 +50,7 @@ func (l *Link) Step(ctx context.Context, txs []change.Transaction) error {
 		}
 		next++
 		if !t.More && t.Part == 0 {
-			queue = gather(queue, *t, l.agent.o.GroupRows)
+			queue = gather(queue, *t, limit)
 			continue
 		}
 		n := parts(txs[i:])

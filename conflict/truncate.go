@@ -104,10 +104,7 @@ func (w *Window) dropWrites(gone func(*list, *Write) bool) {
 		if len(kept) == len(l.writes) {
 			continue
 		}
-		if l.writes = kept; len(kept) == 0 {
-			delete(w.lists, k)
-		}
-		w.reclaim(k, l)
+		w.keep(k, l, kept)
 	}
 }
 

@@ -79,6 +79,7 @@ type Window struct {
 	latest    latestSet
 	bulk      []*bulk
 	lists     map[Key]*list
+	listed    int // writes in lists
 	longList  int
 	claimed   claimed
 	order     []Key // of lists, those to be looked at for shortening next first
@@ -222,7 +223,17 @@ func (w *Window) insertAll(k Key, es []*Write) {
 		l.table = e.Table
 		w.claim(k, l, e)
 	}
+	before := len(l.writes)
 	l.writes, _ = placeAll(l.writes, es)
+	w.listed += len(l.writes) - before
+}
+
+// Listed counts the writes in flight on keys that are decided by a fold of images: deciding
+// a group that touches these keys costs as much.
+func (w *Window) Listed() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.listed
 }
 
 // SelfSaw notes that capture here has read the mark of origin's transactions up to
@@ -447,6 +458,12 @@ func (w *Window) fold(k Key, l *list, base State, last change.Version) {
 			kept = append(kept, wr)
 		}
 	}
+	w.keep(k, l, kept)
+}
+
+// keep leaves a list with some of its writes.
+func (w *Window) keep(k Key, l *list, kept []*Write) {
+	w.listed += len(kept) - len(l.writes)
 	if l.writes = kept; len(kept) == 0 {
 		delete(w.lists, k)
 	}
