@@ -135,7 +135,7 @@ func TestInventoryAddsUp(t *testing.T) {
 			for _, w := range all {
 				commits += w.end()
 			}
-			m.quiesce(120 * time.Second)
+			m.drain(120 * time.Second)
 			m.requireEqual()
 			for _, s := range m.sites {
 				wrong := s.query(`SELECT i.id, i.on_hand, 1000000 + b.sum, i.price FROM inventory i
@@ -195,7 +195,7 @@ func TestTheBankNeverLosesMoney(t *testing.T) {
 			for _, w := range all {
 				commits += w.end()
 			}
-			m.quiesce(120 * time.Second)
+			m.drain(120 * time.Second)
 			for _, w := range readers {
 				reads += w.end()
 			}

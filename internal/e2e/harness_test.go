@@ -259,18 +259,62 @@ func poll() { <-time.After(20 * time.Millisecond) }
 // in order.
 func (p *mesh) quiesce(within time.Duration) {
 	p.t.Helper()
+	arrived := p.mark()
+	eventually(p.t, within, "all sites have everything", arrived)
+}
+
+// drain is quiesce after a load that has left much behind: it goes on as long as
+// something is applied anywhere, and fails when for stall nothing is.
+func (p *mesh) drain(stall time.Duration) {
+	p.t.Helper()
+	arrived := p.mark()
+	began, moved, printed := time.Now(), time.Now(), time.Now()
+	var last string
+	for !arrived() {
+		now, behind := p.progress()
+		if now != last {
+			last, moved = now, time.Now()
+		}
+		if time.Since(printed) > 10*time.Second {
+			printed = time.Now()
+			p.t.Logf("%s after the load: %d transactions behind, at all sites together", time.Since(began).Round(time.Second), behind)
+		}
+		if time.Since(moved) > stall {
+			p.t.Fatalf("for %s nothing was applied at any site, %d transactions behind", stall, behind)
+		}
+		poll()
+	}
+	p.t.Logf("all sites have everything, %s after the load", time.Since(began).Round(time.Second))
+}
+
+// progress is a text that changes when a site applies something, and how many
+// transactions have not been applied everywhere.
+func (p *mesh) progress() (applied string, behind int64) {
+	for _, s := range p.sites {
+		applied += s.one("SELECT coalesce(string_agg(origin || ' ' || seq, ',' ORDER BY origin), '') FROM concord.checkpoint") + ";"
+		for _, l := range s.status().Links {
+			behind += l.Transactions
+		}
+	}
+	return applied, behind
+}
+
+// mark writes a marker row at each site, and returns what tells whether all are
+// everywhere.
+func (p *mesh) mark() (arrived func() bool) {
+	p.t.Helper()
 	mark := fmt.Sprint(time.Now().UnixNano())
 	for _, s := range p.sites {
 		s.exec("INSERT INTO marker VALUES ('" + mark + "-" + s.name + "')")
 	}
-	eventually(p.t, within, "all sites have everything", func() bool {
+	return func() bool {
 		for _, s := range p.sites {
 			if s.one("SELECT count(*) FROM marker WHERE id LIKE '"+mark+"-%'") != fmt.Sprint(len(p.sites)) {
 				return false
 			}
 		}
 		return true
-	})
+	}
 }
 
 // requireEqual compares all tables of public row by row.
