@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"slices"
 	"sort"
 	"time"
 
@@ -18,6 +19,10 @@ type group struct {
 	// exact: the group is one transaction that must be executed in its own order: it
 	// truncates, or moves a key.
 	exact bool
+	// passing: one transaction takes a value of a unique key and a later one gives it up.
+	// The whole group would never hold the value, and an application could take it
+	// unnoticed: they are settled one by one.
+	passing bool
 	// wiped: the truncates of the transaction; nil when there are none.
 	wiped conflict.Wiped
 	// accepts tells which tables the group is about: held changes that are applied at
@@ -159,8 +164,20 @@ func (g *group) note(keyImage []change.Value, e *conflict.Write, slab []keyWork)
 		w.es[n-1] = w.es[n-1].Then(e)
 		return slab
 	}
+	g.passing = g.passing || len(w.es) > 0 && givesUp(w.es[len(w.es)-1], e)
 	w.es = append(w.es, e)
 	return slab
+}
+
+// givesUp reports whether next lets go of a value of a unique key that e took.
+func givesUp(e, next *conflict.Write) bool {
+	after := conflict.Claims(next.Table, next.Image)
+	for _, c := range conflict.Claims(e.Table, e.Image) {
+		if !slices.ContainsFunc(after, func(o conflict.Claimed) bool { return o.Claim == c.Claim }) {
+			return true
+		}
+	}
+	return false
 }
 
 // fitting returns the image so far when it has the shape of t; a table altered

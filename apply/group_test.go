@@ -127,3 +127,28 @@ func TestTransactionsGatherUpToTheLimit(t *testing.T) {
 		t.Errorf("gathered %v transactions, want %v", got, want)
 	}
 }
+
+// A value of a unique key that a group only passes through is held by no row when the
+// group is committed: nothing would keep an application from taking it unnoticed.
+func TestAGroupThatPassesThroughAValueIsSettledOneByOne(t *testing.T) {
+	names := (&change.Table{
+		Schema: "shop", Name: "names", Key: []int{0}, Columns: stock.Columns,
+		Unique: []change.UniqueKey{{Name: "names_a", Parts: []change.UniquePart{{Column: 1}}}},
+	}).Seal()
+	of := func(r change.Row) change.Row { r.Table = names; return r }
+	for _, tt := range []struct {
+		name string
+		txs  []change.Transaction
+		want bool
+	}{
+		{"a value that stays", []change.Transaction{there(1, of(insert("k", "rita", "1"))), there(2, of(update("k", "rita", "2")))}, false},
+		{"a value taken at last", []change.Transaction{there(1, of(update("k", "rita", "1"))), there(2, of(insert("l", "bob", "2")))}, false},
+		{"taken and given up by an update", []change.Transaction{there(1, of(insert("k", "rita", "1"))), there(2, of(update("k", "bob", "1")))}, true},
+		{"taken and given up by a delete", []change.Transaction{there(1, of(insert("k", "rita", "1"))), there(2, of(remove("k")))}, true},
+		{"by one transaction", []change.Transaction{there(1, of(insert("k", "rita", "1")), of(update("k", "bob", "1")))}, false},
+	} {
+		if got := newGroup(tt.txs, all).passing; got != tt.want {
+			t.Errorf("%s: passing is %v", tt.name, got)
+		}
+	}
+}

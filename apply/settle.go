@@ -25,6 +25,9 @@ const (
 // is closed when everything before it has committed. This is the one place that
 // decides what an error means.
 func (l *Link) settle(ctx context.Context, g *group, previous uint64, before <-chan struct{}) error {
+	if g.passing && len(g.txs) > 1 {
+		return l.singly(ctx, g, previous, before)
+	}
 	w := fastWay
 	if g.exact {
 		w = orderedWay
