@@ -12,6 +12,7 @@ GOLANGCI_VERSION := v2.15.0
 
 FUZZTIME ?= 30s
 SEEDS    ?= 100000
+WORLDS   ?= 100
 
 export CGO_ENABLED ?= 0
 
@@ -70,6 +71,10 @@ bench: servers build ## the benchmarks, beside the database's own replication
 .PHONY: simulate
 simulate: ## SEEDS=100000 random histories of 2, 3 and 5 sites in memory
 	$(GO) run ./internal/simulation/cmd/simulate -seeds $(SEEDS)
+
+.PHONY: explore
+explore: ## WORLDS=100 of the small worlds, everything that can happen in each
+	$(GO) run ./internal/simulation/cmd/explore -count $(WORLDS)
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (30s) each

@@ -31,5 +31,9 @@
 // decide waits at every site, and nothing else does; and whoever looked at any site
 // between two commits saw the accounts add up and every child with its parent.
 //
+// Explore leaves nothing to chance: of a world of two sites, two keys and three
+// transactions it runs every order that commits, reading, publishing, deliveries,
+// applications, what comes in the middle of them, crashes and restarts can have.
+//
 // A Mutation breaks one rule of the design. The tests prove that each is noticed.
 package simulation
