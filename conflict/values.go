@@ -67,6 +67,18 @@ var integerLimits = map[string][2]string{
 	"bigint":   {"-9223372036854775808", "9223372036854775807"},
 }
 
+// Fits refuses a number that an integer or decimal column cannot hold as it is.
+func Fits(c *change.Column, text string) error {
+	var n apd.Decimal
+	if _, _, err := n.SetString(text); err != nil {
+		return fmt.Errorf("reading %q as a number: %w", text, err)
+	}
+	if n.Form != apd.Finite {
+		return nil
+	}
+	return fits(c, &n)
+}
+
 // fits refuses a number that the column cannot hold as it is.
 func fits(c *change.Column, n *apd.Decimal) error {
 	if limit, ok := integerLimits[c.Type]; ok {

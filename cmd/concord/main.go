@@ -88,7 +88,7 @@ func newRootCommand() *cobra.Command {
 	f.StringVar(&opts.LogFormat, "log-format", "text", "text or json")
 	f.TextVar(&opts.LogLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
 	root.AddCommand(newRunCommand(opts), newInitCommand(opts), newConfigCommand(opts), newVersionCommand(opts), newDemoCommand(opts),
-		newDoctorCommand(opts), newStatusCommand(opts), newConflictsCommand(opts), newParkedCommand(opts))
+		newDoctorCommand(opts), newStatusCommand(opts), newConflictsCommand(opts), newParkedCommand(opts), newResolverCommand(opts))
 	return root
 }
 

@@ -22,7 +22,7 @@ func (e *examination) oldImages(context.Context) error {
 		}
 		var large []string
 		for _, c := range t.columns {
-			if c.toastable && !c.generated && !slices.Contains(t.key, c.name) && couldBeLarge(c.typeText) {
+			if mayBeLarge(t, &c) {
 				large = append(large, c.name)
 			}
 		}
@@ -37,6 +37,11 @@ func (e *examination) oldImages(context.Context) error {
 		e.fine("replica identity", "every update logs all that conflicts need")
 	}
 	return nil
+}
+
+// mayBeLarge reports whether an update may leave a value of the column out of the log.
+func mayBeLarge(t *tableFacts, c *columnFacts) bool {
+	return c.toastable && !c.generated && !slices.Contains(t.key, c.name) && couldBeLarge(c.typeText)
 }
 
 // couldBeLarge reports whether values of the type, as format_type names it, can grow

@@ -22,12 +22,18 @@ func (db *DB) Schema(ctx context.Context) ([]site.Table, error) {
 	if e.catalog, err = loadCatalog(ctx, conn, db.opts.Tables); err != nil {
 		return nil, err
 	}
+	labels, err := e.labels(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var out []site.Table
 	for _, t := range e.sorted() {
-		table := site.Table{Name: t.qualified(), Key: slices.Sorted(slices.Values(t.key))}
+		table := site.Table{Name: t.qualified(), Key: slices.Sorted(slices.Values(t.key)), Full: t.identity == 'f'}
 		for _, c := range t.columns {
 			if !c.generated {
-				table.Columns = append(table.Columns, site.Column{Name: c.name, Type: c.typeText})
+				table.Columns = append(table.Columns, site.Column{
+					Name: c.name, Type: c.typeText, Kind: e.catalog.types[c.typeOID].kind, NotNull: c.notNull, Large: mayBeLarge(t, &c), Labels: labels[c.typeOID],
+				})
 			}
 		}
 		if table.Sequences, err = e.sequencesOf(ctx, t); err != nil {
@@ -52,4 +58,25 @@ func (e *examination) sequencesOf(ctx context.Context, t *tableFacts) ([]site.Se
 		return nil, fmt.Errorf("reading the sequences of %s: %w", t.qualified(), err)
 	}
 	return seqs, nil
+}
+
+// labels reads the values of the enumerations of the database, by type; domains over
+// them have theirs.
+func (e *examination) labels(ctx context.Context) (map[uint32][]string, error) {
+	rows, err := e.q.Query(ctx, `WITH RECURSIVE over(oid, base) AS (
+			SELECT oid, oid FROM pg_type WHERE typtype = 'e' UNION SELECT t.oid, o.base FROM over o JOIN pg_type t ON t.typtype = 'd' AND t.typbasetype = o.oid)
+		SELECT o.oid, array_agg(l.enumlabel::text ORDER BY l.enumsortorder) FROM over o JOIN pg_enum l ON l.enumtypid = o.base GROUP BY 1`)
+	if err != nil {
+		return nil, fmt.Errorf("reading the enumerations: %w", err)
+	}
+	out := map[uint32][]string{}
+	var oid uint32
+	var labels []string
+	if _, err := pgx.ForEachRow(rows, []any{&oid, &labels}, func() error {
+		out[oid] = append([]string(nil), labels...)
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("reading the enumerations: %w", err)
+	}
+	return out, nil
 }
