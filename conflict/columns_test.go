@@ -255,3 +255,38 @@ func TestATruncateInALaterPartUndoesWhatThePartsBeforeWrote(t *testing.T) {
 		t.Errorf("the counter is %+v, want 69 + 66", d.State)
 	}
 }
+
+// Without the row before in the log, one site's list may begin where another's still has
+// what came before: neither has a base to tell the rule, so no site asks it.
+func TestSitesDoNotDifferWhereTheLogLacksTheRowBefore(t *testing.T) {
+	bare := *stockTable
+	bare.Full = false
+	bare.Seal()
+	row := func(s string) string { return "1 | 1 | 1 | 1 | {} | n | " + s }
+	a1 := stockWrite("a", 10, change.Insert, "", row("a1"), nil)
+	a2 := &Write{Tx: &Tx{Origin: "a", Seq: 2, HLC: 20}, Op: change.Update, Image: stock(row("a2")), Table: stockTable}
+	b1 := stockWrite("b", 30, change.Update, "", row("b1"), change.Seen{"a": 1})
+	ends := stockWrite("c", 40, change.Update, "", row("c"), change.Seen{"a": 2, "b": 1})
+	for _, w := range []*Write{a1, a2, b1, ends} {
+		w.Table = &bare
+	}
+	p := Policy{Resolver: &Resolver{Name: "r", Row: func(_ *change.Table, _, newer, base []change.Value) ([]change.Value, error) {
+		if base == nil {
+			return stock(row("none")), nil
+		}
+		return newer, nil
+	}}}
+	for name, got := range map[string]State{
+		"whole":                    Fold(p, State{}, []*Write{a1, a2, b1}),
+		"shortened":                Fold(p, Fold(p, State{}, []*Write{a1}), []*Write{a2, b1}),
+		"begun anew":               Fold(p, State{}, []*Write{a2, b1}),
+		"shortened within a write": Fold(p, State{Image: stock(row("a1")), Table: &bare}, []*Write{a2, b1}),
+	} {
+		if got.Err == nil || !strings.Contains(got.Err.Error(), "REPLICA IDENTITY FULL") {
+			t.Errorf("%s: %s, %v", name, stockText(got.Image), got.Err)
+		}
+	}
+	if got := Fold(p, State{}, []*Write{a2, b1, ends}); got.Err != nil || stockText(got.Image) != stockText(stock(row("c"))) {
+		t.Errorf("after a write that knew all: %s, %v", stockText(got.Image), got.Err)
+	}
+}

@@ -1,6 +1,7 @@
 package conflict
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/concord-db/concord/internal/change"
@@ -113,14 +114,13 @@ func (f *folding) step(w *Write) {
 }
 
 // meet forgets the points that w did not know whole, and notes the one before it if
-// it did. Before a truncate there is no row that two writes had in common: no log tells
-// what it was, so a list that begins there could not. A point once lost is lost for all later writes: they have w before them.
+// it did. A point once lost is lost for all later writes: they have w before them.
 func (f *folding) meet(w *Write) {
 	if f.commons == nil {
 		return
 	}
-	if len(f.all) == 0 && w.Wiped {
-		f.commons[0].state = State{}
+	if len(f.all) == 0 {
+		f.commons[0].state = w.before(f.commons[0].state)
 	}
 	n := len(f.commons)
 	for n > 1 && !f.commons[n-1].before.seenBy(w.Tx) {
@@ -128,13 +128,25 @@ func (f *folding) meet(w *Write) {
 	}
 	f.commons = f.commons[:n]
 	if len(f.all) > 0 && f.all.seenBy(w.Tx) {
-		point := common{before: f.all.clone(), state: f.state}
-		if w.Wiped {
-			point.state = State{}
-		}
-		f.commons = append(f.commons, point)
+		f.commons = append(f.commons, common{before: f.all.clone(), state: w.before(f.state)})
 	}
 }
+
+// before is the row before w as every site tells it: what a list that begins with w could
+// not know the others leave aside too. Before a truncate no log tells what the row was, and
+// before an update of a table that does not log old rows its own does not.
+func (w *Write) before(state State) State {
+	switch {
+	case w.Wiped:
+		return State{}
+	case w.Op != change.Insert && w.Old == nil && w.Table != nil && !w.Table.Full:
+		return State{Err: errNoOld}
+	}
+	return state
+}
+
+// errNoOld parks what a rule would have to be told the row before for.
+var errNoOld = errors.New("the log does not have the row before the change: the table needs REPLICA IDENTITY FULL at every site")
 
 func (f *folding) common() State { return f.commons[len(f.commons)-1].state }
 
