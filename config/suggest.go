@@ -63,3 +63,7 @@ func distance(a, b string) int {
 	}
 	return prev[len(b)]
 }
+
+// DidYouMean is the known word nearest to a name that a person wrote, as the end of a
+// sentence: `; did you mean "price"?`, or nothing when none is near.
+func DidYouMean(written string, known []string) string { return didYouMean(written, known) }

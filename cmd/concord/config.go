@@ -13,6 +13,7 @@ import (
 
 	"github.com/concord-db/concord/config"
 	"github.com/concord-db/concord/internal/change"
+	"github.com/concord-db/concord/internal/site"
 )
 
 func newConfigCommand(opts *globalOptions) *cobra.Command {
@@ -113,7 +114,40 @@ type configCheck struct {
 	Rules    int              `json:"rules"`
 	Problems []config.Problem `json:"problems"`
 	Warnings []config.Problem `json:"warnings"`
+	Needs    []configNeed     `json:"needs,omitempty"` // what tables must have for their rules
 	Next     string           `json:"next"`
+}
+
+// configNeed is what the tables of a rule must have, which only a database can tell.
+type configNeed struct {
+	Line   int      `json:"line"`
+	Tables []string `json:"tables"`
+	Needs  string   `json:"needs"`
+	Why    string   `json:"why"`
+}
+
+// configNeeds lists them in the order of the file.
+func configNeeds(cfg *config.Config) []configNeed {
+	var needs []configNeed
+	for _, r := range cfg.Rules {
+		if why := oldRowFor(cfg, r); why != "" {
+			needs = append(needs, configNeed{r.Line, r.Patterns, "REPLICA IDENTITY FULL", why})
+		}
+	}
+	return needs
+}
+
+// oldRowFor says why the tables of a rule must log the row before a change; "" when they
+// need not.
+func oldRowFor(cfg *config.Config, r config.Rule) string {
+	if r.Excluded || r.From != "" {
+		return ""
+	}
+	p, err := site.Policy(cfg, r.Policy)
+	if err != nil {
+		return "" // of a configuration that was not read by Load
+	}
+	return p.NeedsOldRow()
 }
 
 type configSite struct {
@@ -133,6 +167,7 @@ func newConfigCheck(file string, cfg *config.Config, problems config.Errors) con
 	}
 	c.Cluster, c.Rules = cfg.Cluster, len(cfg.Rules)
 	c.Warnings = append(c.Warnings, cfg.Warnings...)
+	c.Needs = configNeeds(cfg)
 	for _, s := range cfg.Sites {
 		bus := s.Bus.String()
 		if s.Bus.Embedded() {
@@ -164,6 +199,12 @@ func (c configCheck) print(w io.Writer) {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", s.Site, s.Database, s.Password, s.HTTP, s.Bus, s.Data)
 	}
 	t.Flush()
+	for i, n := range c.Needs {
+		if i == 0 {
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintf(w, "line %d: %s needs %s at every site: %s\n", n.Line, strings.Join(n.Tables, ", "), n.Needs, n.Why)
+	}
 	fmt.Fprintf(w, "\nnext: %s\n", c.Next)
 }
 
@@ -177,6 +218,7 @@ type configExplanation struct {
 	To         []change.Site `json:"to"`
 	Conflict   string        `json:"conflict,omitempty"`
 	Inherited  bool          `json:"conflict_from_defaults"`
+	Needs      string        `json:"needs,omitempty"` // what the table must have for it
 	Next       string        `json:"next"`
 }
 
@@ -217,6 +259,9 @@ func newConfigExplanation(cfg *config.Config, table string) configExplanation {
 		e.From, e.To = []change.Site{rule.From}, append(e.To[:0:0], cfg.Peers(rule.From)...)
 		e.Why = "one way, its rule says from " + string(rule.From)
 	}
+	if why := oldRowFor(cfg, rule); why != "" {
+		e.Needs = "REPLICA IDENTITY FULL at every site: " + why
+	}
 	e.Next = withConfig("concord doctor", cfg.Path)
 	return e
 }
@@ -240,6 +285,9 @@ func (e configExplanation) print(w io.Writer) {
 			source = "of [defaults]"
 		}
 		fmt.Fprintf(t, "conflict\t%s, %s\n", e.Conflict, source)
+		if e.Needs != "" {
+			fmt.Fprintf(t, "needs\t%s\n", e.Needs)
+		}
 	}
 	t.Flush()
 	fmt.Fprintf(w, "next: %s\n", e.Next)

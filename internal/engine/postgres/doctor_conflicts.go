@@ -61,7 +61,7 @@ func couldBeLarge(typ string) bool {
 func (e *examination) uniqueKeys(ctx context.Context) error {
 	found := false
 	for _, t := range e.sorted() {
-		rows, err := e.q.Query(ctx, `SELECT ic.relname::text, i.indimmediate,
+		rows, err := e.q.Query(ctx, `SELECT ic.relname::text, i.indimmediate, i.indisexclusion,
 				array(SELECT a.attname::text FROM unnest(i.indkey[0:i.indnkeyatts-1]) u(num) JOIN pg_attribute a ON a.attrelid = $1 AND a.attnum = u.num ORDER BY 1)
 			FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid
 			WHERE i.indrelid = $1 AND (i.indisunique OR i.indisexclusion) ORDER BY 1`, t.oid)
@@ -70,20 +70,24 @@ func (e *examination) uniqueKeys(ctx context.Context) error {
 		}
 		key := slices.Sorted(slices.Values(t.key))
 		var name string
-		var immediate bool
+		var immediate, exclusion bool
 		var columns []string
-		if _, err := pgx.ForEachRow(rows, []any{&name, &immediate, &columns}, func() error {
+		if _, err := pgx.ForEachRow(rows, []any{&name, &immediate, &exclusion, &columns}, func() error {
 			if immediate && slices.Equal(columns, key) {
 				return nil
 			}
 			found = true
 			kind := "unique"
-			if !immediate {
+			outcome := "only one row can keep it, by default the one written later, and the other row is deleted"
+			switch {
+			case exclusion:
+				kind, outcome = "exclusion", "the later change is parked"
+			case !immediate:
 				kind = "deferrable unique"
 			}
 			e.add("table "+t.qualified(), site.Warning,
-				fmt.Sprintf("%s has the %s index %s beside its key: sites that give one value to two rows at the same time collide there, and the later change is parked", t.qualified(), kind, name),
-				"let the value contain the site, or make it unique per site; watch concord parked list")
+				fmt.Sprintf("%s has the %s index %s beside its key: where two sites give one value to two rows at the same time, %s", t.qualified(), kind, name, outcome),
+				"let the value contain the site, or make it unique per site; watch concord conflicts list")
 			return nil
 		}); err != nil {
 			return fmt.Errorf("reading the indexes of %s: %w", t.qualified(), err)
