@@ -78,6 +78,7 @@ func examine(ctx context.Context, cfg *config.Config, names []change.Site, opts 
 	}
 	checks = append(checks, schemaChecks(cfg, names, schemas)...)
 	checks = append(checks, fitChecks(cfg, schemas)...)
+	checks = append(checks, foreignChecks(cfg, schemas)...)
 	checks = append(checks, ruleChecks(cfg, ran, tableNames(schemas))...)
 	return append(checks, clockCheck(cfg, names, offsets)...), nil
 }

@@ -43,6 +43,7 @@ func (db *DB) Doctor(ctx context.Context) []Check {
 		{"row security", e.rowSecurity},
 		{"replica identity", e.oldImages},
 		{"unique keys", e.uniqueKeys},
+		{"foreign keys", e.lostParents},
 		{"sequences", e.sequences},
 	} {
 		if err := part.look(ctx); err != nil {

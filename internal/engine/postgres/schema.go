@@ -26,6 +26,10 @@ func (db *DB) Schema(ctx context.Context) ([]site.Table, error) {
 	if err != nil {
 		return nil, err
 	}
+	keys, err := e.foreignKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var out []site.Table
 	for _, t := range e.sorted() {
 		table := site.Table{Name: t.qualified(), Key: slices.Sorted(slices.Values(t.key)), Full: t.identity == 'f'}
@@ -38,6 +42,14 @@ func (db *DB) Schema(ctx context.Context) ([]site.Table, error) {
 		}
 		if table.Sequences, err = e.sequencesOf(ctx, t); err != nil {
 			return nil, err
+		}
+		for _, f := range keys {
+			if f.child == t.oid || f.parent == t.oid && e.catalog.tables[f.child] == nil {
+				table.ForeignKeys = append(table.ForeignKeys, f.ForeignKey)
+			}
+		}
+		for _, u := range t.unique {
+			table.Unique = append(table.Unique, u.name)
 		}
 		out = append(out, table)
 	}

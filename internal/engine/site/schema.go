@@ -9,6 +9,19 @@ type Table struct {
 	Key       []string // sorted
 	Full      bool     // the log has the whole row before a change
 	Sequences []Sequence
+	Unique    []string // unique indexes besides the key
+	// ForeignKeys are those of the table, and those of tables that are not replicated to
+	// it.
+	ForeignKeys []ForeignKey
+}
+
+// ForeignKey says that rows of Child have a row of Parent.
+type ForeignKey struct {
+	Name          string
+	Child, Parent string // schema.name
+	Columns       []string
+	ParentColumns []string
+	OnDelete      string // CASCADE, SET NULL, SET DEFAULT, RESTRICT or NO ACTION
 }
 
 // Column is a column that is replicated.
