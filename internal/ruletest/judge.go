@@ -85,32 +85,9 @@ func (r *Rule) watched(bad **call) conflict.Policy {
 func (r *Rule) judge(h *history) verdict {
 	var bad *call
 	p := r.watched(&bad)
-	var start []change.Value
-	if h.start != nil {
-		start = r.row(h.start, nil)
-	}
-	sites := siteNames[:h.sites]
-	places := make([]*place, h.sites)
-	for i := range places {
-		places[i] = r.place(p, sites[i], sites, start)
-		places[i].compact = true
-	}
+	start, sites := r.begin(h), siteNames[:h.sites]
+	places := r.play(h, p)
 	v := verdict{}
-	for i, s := range h.steps {
-		at := places[s.site]
-		switch {
-		case s.from == s.site:
-		case s.from >= 0:
-			if log := places[s.from].log; at.had[sites[s.from]] < uint64(len(log)) {
-				at.receive(&log[at.had[sites[s.from]]])
-			}
-		case at.err != nil: // the row waits for a person
-		case s.gone:
-			at.commit(uint64(i)+h.skew[s.site], nil)
-		default:
-			at.commit(uint64(i)+h.skew[s.site], r.row(s.set, at.row))
-		}
-	}
 	var logs [][]change.Transaction
 	for _, at := range places {
 		logs = append(logs, at.log)
@@ -147,6 +124,40 @@ func (r *Rule) judge(h *history) verdict {
 		}
 	}
 	return v
+}
+
+// begin is the row that all sites have at first.
+func (r *Rule) begin(h *history) []change.Value {
+	if h.start == nil {
+		return nil
+	}
+	return r.row(h.start, nil)
+}
+
+// play runs a history and returns its sites.
+func (r *Rule) play(h *history, p conflict.Policy) []*place {
+	sites := siteNames[:h.sites]
+	places := make([]*place, h.sites)
+	for i := range places {
+		places[i] = r.place(p, sites[i], sites, r.begin(h))
+		places[i].compact = true
+	}
+	for i, s := range h.steps {
+		at := places[s.site]
+		switch {
+		case s.from == s.site:
+		case s.from >= 0:
+			if log := places[s.from].log; at.had[sites[s.from]] < uint64(len(log)) {
+				at.receive(&log[at.had[sites[s.from]]])
+			}
+		case at.err != nil: // the row waits for a person
+		case s.gone:
+			at.commit(uint64(i)+h.skew[s.site], nil)
+		default:
+			at.commit(uint64(i)+h.skew[s.site], r.row(s.set, at.row))
+		}
+	}
+	return places
 }
 
 // folded is the row that all transactions make, by the fold alone.

@@ -1,6 +1,7 @@
 package ruletest
 
 import (
+	"errors"
 	"maps"
 	"slices"
 
@@ -69,6 +70,9 @@ func write(t *change.Transaction) *conflict.Write {
 	return &conflict.Write{Tx: conflict.TxOf(t), Op: r.Op, Image: r.New, Old: conflict.OldOf(r), Table: r.Table}
 }
 
+// errPartial: a row cannot be made whole from what was logged; it is parked.
+var errPartial = errors.New("partial image")
+
 // receive applies a transaction of another site as the agents do.
 func (p *place) receive(t *change.Transaction) {
 	w := write(t)
@@ -76,6 +80,8 @@ func (p *place) receive(t *change.Transaction) {
 	switch {
 	case d.Err != nil:
 		p.err = d.Err
+	case d.Partial:
+		p.err = errPartial
 	case !d.Keep:
 		p.row, p.err = d.State, nil
 	}
