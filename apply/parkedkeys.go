@@ -2,7 +2,9 @@ package apply
 
 import (
 	"context"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/concord-db/concord/conflict"
 	"github.com/concord-db/concord/internal/change"
@@ -14,26 +16,64 @@ type parkedKeys struct {
 	mu     sync.Mutex
 	keys   map[conflict.Key]int
 	tables map[string]int // tables held back whole: a change of theirs waits for the schema
+	added  int            // counts add
+	loaded time.Time
 }
 
 func newParkedKeys() *parkedKeys {
 	return &parkedKeys{keys: map[conflict.Key]int{}, tables: map[string]int{}}
 }
 
-// load reads the parked changes anew.
+// load reads the parked changes anew. What is added while it reads may not be in what it
+// has read: then it reads again.
 func (p *parkedKeys) load(ctx context.Context, target Target) error {
-	rows, err := target.Parked(ctx)
-	if err != nil {
-		return err
+	for range 10 {
+		p.mu.Lock()
+		added := p.added
+		p.mu.Unlock()
+		rows, err := target.Parked(ctx)
+		if err != nil {
+			return err
+		}
+		if p.replace(rows, added) {
+			break
+		}
 	}
+	return nil
+}
+
+// replace takes rows for all that is parked, unless something was added since.
+func (p *parkedKeys) replace(rows []Parked, added int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.added != added {
+		return false
+	}
 	clear(p.keys)
 	clear(p.tables)
 	for i := range rows {
 		p.addLocked(&rows[i])
 	}
-	return nil
+	p.loaded = time.Now()
+	return true
+}
+
+// parkedFresh is how long what was read of the parked changes is taken for true when
+// something seems to have to wait behind one: a person may have settled it meanwhile.
+const parkedFresh = 200 * time.Millisecond
+
+// reload reads the parked changes anew when one of keys seems to wait behind one.
+func (p *parkedKeys) reload(ctx context.Context, target Target, keys []*keyWork) error {
+	if !p.any() || !slices.ContainsFunc(keys, func(k *keyWork) bool { return p.blocks(k.table, k.key) }) {
+		return nil
+	}
+	p.mu.Lock()
+	fresh := time.Since(p.loaded) < parkedFresh
+	p.mu.Unlock()
+	if fresh {
+		return nil
+	}
+	return p.load(ctx, target)
 }
 
 func (p *parkedKeys) addLocked(c *Parked) {
@@ -56,6 +96,7 @@ func (p *parkedKeys) addLocked(c *Parked) {
 func (p *parkedKeys) add(cs []Parked) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.added += len(cs)
 	for i := range cs {
 		p.addLocked(&cs[i])
 	}

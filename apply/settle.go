@@ -150,6 +150,11 @@ func (l *Link) attempt(ctx context.Context, g *group, previous uint64, before <-
 	if err := l.waitUnlocked(ctx); err != nil {
 		return err
 	}
+	if !l.stepping {
+		if err := l.agent.park.reload(ctx, l.agent.target, g.keys); err != nil {
+			return err
+		}
+	}
 	turnOver := func() {}
 	if turn {
 		done, err := l.turn(ctx, g.token)
