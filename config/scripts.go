@@ -72,7 +72,7 @@ func (c *Config) loadScript(file string, at Problem) (*resolver.Script, Problem)
 	}
 	script, err := resolver.Load(file, source)
 	if err != nil {
-		return nil, ref.problem(err, "correct the script, then: concord resolver test "+path)
+		return nil, ref.problem(err, "correct the script, then: concord config check")
 	}
 	return script, Problem{}
 }

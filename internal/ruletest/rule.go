@@ -38,7 +38,7 @@ type Options struct {
 	Deletes conflict.Deletes
 }
 
-// ErrNoColumns: nothing says of which columns rows are.
+// ErrNoColumns says that nothing tells which columns a row has.
 var ErrNoColumns = errors.New("nothing says which columns a row has")
 
 // New prepares the examination of a function of a script.

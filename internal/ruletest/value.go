@@ -38,7 +38,7 @@ var open = []change.Kind{change.KindBool, change.KindInt, change.KindDecimal, ch
 // values lists what histories write into a column.
 func values(c *change.Column, facts *Column, shown []change.Value, key bool) []change.Value {
 	null := len(shown) == 0 && !facts.NotNull || slices.Contains(shown, change.NullValue())
-	out := slices.DeleteFunc(slices.Clone(shown), func(v change.Value) bool { return v.State != change.Present })
+	out := slices.DeleteFunc(slices.Clone(shown), func(v change.Value) bool { return v.State != change.Present || refuses(c, facts, v) != nil })
 	add := func(text string) {
 		if v := change.TextValue(text); !slices.Contains(out, v) && refuses(c, facts, v) == nil {
 			out = append(out, v)
@@ -86,10 +86,10 @@ func refuses(c *change.Column, facts *Column, v change.Value) error {
 
 // text writes a value for people.
 func text(c *change.Column, v change.Value) string {
-	switch {
-	case v.State == change.Null:
+	switch v.State {
+	case change.Null:
 		return "NULL"
-	case v.State == change.Unchanged:
+	case change.Unchanged:
 		return "?"
 	}
 	switch c.Kind {
