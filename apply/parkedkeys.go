@@ -18,6 +18,7 @@ type parkedKeys struct {
 	tables map[string]int // tables held back whole: a change of theirs waits for the schema
 	added  int            // counts add
 	loaded time.Time
+	took   time.Duration // to read them
 }
 
 func newParkedKeys() *parkedKeys {
@@ -31,11 +32,12 @@ func (p *parkedKeys) load(ctx context.Context, target Target) error {
 		p.mu.Lock()
 		added := p.added
 		p.mu.Unlock()
+		began := time.Now()
 		rows, err := target.Parked(ctx)
 		if err != nil {
 			return err
 		}
-		if p.replace(rows, added) {
+		if p.replace(rows, added, time.Since(began)) {
 			break
 		}
 	}
@@ -43,7 +45,7 @@ func (p *parkedKeys) load(ctx context.Context, target Target) error {
 }
 
 // replace takes rows for all that is parked, unless something was added since.
-func (p *parkedKeys) replace(rows []Parked, added int) bool {
+func (p *parkedKeys) replace(rows []Parked, added int, took time.Duration) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.added != added {
@@ -54,12 +56,13 @@ func (p *parkedKeys) replace(rows []Parked, added int) bool {
 	for i := range rows {
 		p.addLocked(&rows[i])
 	}
-	p.loaded = time.Now()
+	p.loaded, p.took = time.Now(), took
 	return true
 }
 
 // parkedFresh is how long what was read of the parked changes is taken for true when
-// something seems to have to wait behind one: a person may have settled it meanwhile.
+// something seems to have to wait behind one: a person may have settled it meanwhile. It is
+// longer where there are so many that reading them takes its time.
 const parkedFresh = 200 * time.Millisecond
 
 // reload reads the parked changes anew when one of keys seems to wait behind one.
@@ -68,7 +71,7 @@ func (p *parkedKeys) reload(ctx context.Context, target Target, keys []*keyWork)
 		return nil
 	}
 	p.mu.Lock()
-	fresh := time.Since(p.loaded) < parkedFresh
+	fresh := time.Since(p.loaded) < max(parkedFresh, 20*p.took)
 	p.mu.Unlock()
 	if fresh {
 		return nil
