@@ -73,6 +73,7 @@ type Event struct {
 
 	// Local only:
 	CommitTime time.Time    // by the database's clock
+	XID        uint64       // the database's number of the transaction; 0: it has none
 	Rows       []change.Row // in log order; shapes sealed; may be empty for a heartbeat
 	Part       int          // 0, 1, 2 … of a large transaction
 	More       bool         // further parts follow

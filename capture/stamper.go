@@ -50,7 +50,7 @@ func (s *Stamper) Local(e *Event) change.Transaction {
 		s.clock = max(s.clock+1, change.HLC(e.CommitTime))
 		s.large = change.Transaction{
 			Origin: s.site, Epoch: s.epoch, Seq: s.seq, HLC: s.clock, Seen: s.seen,
-			CommitTime: e.CommitTime,
+			CommitTime: e.CommitTime, XID: e.XID,
 		}
 	}
 	t := s.large

@@ -27,7 +27,7 @@ const (
 	entryBytes = 104
 	nextBytes  = 48
 	queueBytes = 34
-	txBytes    = 48
+	txBytes    = 64
 	seenBytes  = 400
 )
 

@@ -192,6 +192,8 @@ func appendLatest(b []byte, e *latest, number map[change.Site]uint64, last chang
 		b = append(b, byte(e.op))
 		b = binary.AppendUvarint(b, e.tx.Seq)
 		b = binary.LittleEndian.AppendUint64(b, e.tx.HLC)
+		b = binary.AppendUvarint(b, e.tx.XID)
+		b = binary.AppendVarint(b, change.HLCTime(e.tx.HLC).UnixMicro()-e.tx.Commit)
 		b = binary.AppendUvarint(b, e.unchanged)
 		b = binary.AppendUvarint(b, e.left)
 		b = binary.AppendUvarint(b, uint64(len(e.tx.Seen)))
@@ -219,6 +221,10 @@ func (s *spilled) decode(b []byte) latest {
 		tx.Seq = uvarint()
 		tx.HLC = binary.LittleEndian.Uint64(b)
 		b = b[8:]
+		tx.XID = uvarint()
+		behind, size := binary.Varint(b)
+		b = b[size:]
+		tx.Commit = change.HLCTime(tx.HLC).UnixMicro() - behind
 		e.unchanged, e.left = uvarint(), uvarint()
 		if sites := uvarint(); sites > 0 {
 			tx.Seen = make(change.Seen, sites)

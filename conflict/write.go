@@ -9,11 +9,19 @@ type Tx struct {
 	Seq    uint64
 	HLC    uint64
 	Seen   change.Seen
+
+	// What a person looks for in the origin's log; nothing is decided by them.
+	XID    uint64 // 0: not known
+	Commit int64  // microseconds since 1970 by the origin database's clock; 0: not known
 }
 
 // TxOf returns the identity of t.
 func TxOf(t *change.Transaction) *Tx {
-	return &Tx{Origin: t.Origin, Seq: t.Seq, HLC: t.HLC, Seen: t.Seen}
+	tx := &Tx{Origin: t.Origin, Seq: t.Seq, HLC: t.HLC, Seen: t.Seen, XID: t.XID}
+	if !t.CommitTime.IsZero() {
+		tx.Commit = t.CommitTime.UnixMicro()
+	}
+	return tx
 }
 
 // Version returns the version of the transaction's writes.

@@ -48,6 +48,7 @@ func (e *encoder) encode(f *change.Frame, previous hash, after progress) ([]byte
 		Cluster: f.Cluster, Origin: string(f.Origin), Epoch: f.Epoch, Clock: f.Clock,
 		First: after.last + 1, Last: after.last, Complete: after.tail.Seq,
 		Shapes: e.body.shapes.used, BodySize: uint64(len(body)), Rules: rulesMessages(f.Rules),
+		Xids: xidsOf(f.Transactions),
 	}
 	if previous != (hash{}) {
 		envelope.Previous = previous[:]
@@ -156,6 +157,9 @@ func (d *decoder) decode(payload []byte) (*message, error) {
 	}
 	f := &change.Frame{Cluster: e.GetCluster(), Origin: change.Site(e.GetOrigin()), Epoch: e.GetEpoch(), Clock: e.GetClock(), Rules: parseRules(e.GetRules())}
 	if err := r.unpack(f, e.GetFirst()); err != nil {
+		return nil, err
+	}
+	if err := takeXIDs(f.Transactions, e.GetXids()); err != nil {
 		return nil, err
 	}
 	d.seen = r.recent

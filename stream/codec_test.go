@@ -238,6 +238,8 @@ func TestGoldenFrames(t *testing.T) {
 		{Match: []string{"public.audit_*", "*.schema_migrations"}, Text: "not replicated"},
 		{Match: []string{"public.*"}, Hash: 0x1122334455667788, Text: "last_write_wins"},
 	}
+	xids := frame(tx("mumbai", 7), tx("mumbai", 8), tx("mumbai", 9))
+	xids.Transactions[0].XID, xids.Transactions[1].XID = 1<<32-1, 3
 	before := progress{last: 6, tail: change.Tail{Epoch: 1, Seq: 6, Position: "0/1180", Seen: change.Seen{"elsewhere": 2}}}
 	tests := []struct {
 		file   string
@@ -247,6 +249,7 @@ func TestGoldenFrames(t *testing.T) {
 		{"everything.golden", all, before},
 		{"clock.golden", clockOnly("mumbai", 1<<40), before},
 		{"rules.golden", rules, before},
+		{"xids.golden", xids, before},
 	}
 	for _, test := range tests {
 		t.Run(test.file, func(t *testing.T) {

@@ -166,6 +166,7 @@ func genFrame(t *rapid.T) (*change.Frame, progress) {
 			Position:   change.Position(rapid.StringMatching(`[0-9A-F]{1,8}/[0-9A-F]{1,8}`).Draw(t, "position")),
 			CommitTime: time.UnixMicro(micros.Draw(t, "commit")).UTC(),
 			Part:       nextPart,
+			XID:        rapid.SampledFrom([]uint64{0, 0, 1, 745, 1<<32 - 1, 1<<64 - 1}).Draw(t, "xid"),
 		}
 		if rapid.Bool().Draw(t, "has seen") {
 			x.Seen = rapid.MapOfN(rapid.SampledFrom([]change.Site{"a", "b", "c"}), rapid.Uint64(), 1, 3).Draw(t, "seen")

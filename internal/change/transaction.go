@@ -28,6 +28,9 @@ type Transaction struct {
 
 	Position   Position  // in the origin's log; resuming after it skips this transaction
 	CommitTime time.Time // by the origin database's clock, microseconds
+	// XID is the number that the origin database gave the transaction, for people who look
+	// into its log; 0: not known. A restored database may give it again.
+	XID uint64
 
 	// Heartbeat is set on a heartbeat transaction: the moment the origin's agent
 	// wrote it, by the agent's clock. Zero otherwise.

@@ -86,7 +86,7 @@ func (r *reader) take(rec *record) capture.Event {
 		r.at++
 		return capture.Event{Kind: capture.Replicated, Position: positionOf(r.at), Mark: rec.mark}
 	}
-	e := capture.Event{Kind: capture.Local, CommitTime: rec.at, Heartbeat: rec.beat, Rows: rec.rows, Part: r.part}
+	e := capture.Event{Kind: capture.Local, CommitTime: rec.at, XID: uint64(r.at + 1), Heartbeat: rec.beat, Rows: rec.rows, Part: r.part}
 	if n := r.source.db.partRows; n > 0 && len(rec.rows) > n {
 		e.Rows = rec.rows[r.part*n:]
 		if len(e.Rows) > n {

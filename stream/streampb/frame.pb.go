@@ -96,7 +96,10 @@ type Envelope struct {
 	BodySize uint64   `protobuf:"varint,12,opt,name=body_size,json=bodySize,proto3" json:"body_size,omitempty"` // uncompressed, bytes
 	Body     []byte   `protobuf:"bytes,13,opt,name=body,proto3" json:"body,omitempty"`
 	// Rules are how the origin decides about tables, in order. Most frames have none.
-	Rules         []*Rule `protobuf:"bytes,14,rep,name=rules,proto3" json:"rules,omitempty"`
+	Rules []*Rule `protobuf:"bytes,14,rep,name=rules,proto3" json:"rules,omitempty"`
+	// Xids are the origin database's numbers of the transactions in body, one each, as
+	// differences to the one before; 0 is not known. Empty when none is.
+	Xids          []int64 `protobuf:"zigzag64,15,rep,packed,name=xids,proto3" json:"xids,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -225,6 +228,13 @@ func (x *Envelope) GetBody() []byte {
 func (x *Envelope) GetRules() []*Rule {
 	if x != nil {
 		return x.Rules
+	}
+	return nil
+}
+
+func (x *Envelope) GetXids() []int64 {
+	if x != nil {
+		return x.Xids
 	}
 	return nil
 }
@@ -749,7 +759,7 @@ var File_frame_proto protoreflect.FileDescriptor
 
 const file_frame_proto_rawDesc = "" +
 	"\n" +
-	"\vframe.proto\x12\x11concord.stream.v1\"\xb9\x03\n" +
+	"\vframe.proto\x12\x11concord.stream.v1\"\xcd\x03\n" +
 	"\bEnvelope\x12\x18\n" +
 	"\acluster\x18\x01 \x01(\tR\acluster\x12\x16\n" +
 	"\x06origin\x18\x02 \x01(\tR\x06origin\x12\x14\n" +
@@ -765,7 +775,8 @@ const file_frame_proto_rawDesc = "" +
 	"\x05codec\x18\v \x01(\x0e2\x18.concord.stream.v1.CodecR\x05codec\x12\x1b\n" +
 	"\tbody_size\x18\f \x01(\x04R\bbodySize\x12\x12\n" +
 	"\x04body\x18\r \x01(\fR\x04body\x12-\n" +
-	"\x05rules\x18\x0e \x03(\v2\x17.concord.stream.v1.RuleR\x05rules\"D\n" +
+	"\x05rules\x18\x0e \x03(\v2\x17.concord.stream.v1.RuleR\x05rules\x12\x12\n" +
+	"\x04xids\x18\x0f \x03(\x12R\x04xids\"D\n" +
 	"\x04Rule\x12\x14\n" +
 	"\x05match\x18\x01 \x03(\tR\x05match\x12\x12\n" +
 	"\x04hash\x18\x02 \x01(\x06R\x04hash\x12\x12\n" +

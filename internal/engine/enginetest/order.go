@@ -52,6 +52,7 @@ func testCommitOrder(t *testing.T, f Fixture) {
 	if len(events) != workers*each {
 		t.Fatalf("read %d transactions, want %d", len(events), workers*each)
 	}
+	xids := map[uint64]bool{}
 	for i, ev := range events {
 		want := fmt.Sprint(i + 1)
 		if len(ev.Rows) != 2 || ev.Rows[0].New[1].Text != want || ev.Rows[1].New[0].Text != want {
@@ -60,6 +61,10 @@ func testCommitOrder(t *testing.T, f Fixture) {
 		if ev.CommitTime.IsZero() || time.Since(ev.CommitTime).Abs() > time.Hour {
 			t.Fatalf("transaction %d was committed at %s", i+1, ev.CommitTime)
 		}
+		if ev.XID == 0 || xids[ev.XID] {
+			t.Fatalf("transaction %d has the id %d, which is none or another's", i+1, ev.XID)
+		}
+		xids[ev.XID] = true
 	}
 }
 

@@ -31,6 +31,7 @@ type assembler struct {
 	marked     bool
 	mark       change.Mark
 	commitTime time.Time
+	xid        uint64
 	heartbeat  time.Time
 	rows       []change.Row
 	bytes      int // of logged text in rows
@@ -75,7 +76,7 @@ func (a *assembler) message(ctx context.Context, data []byte) (capture.Event, bo
 		if err != nil {
 			return none, false, err
 		}
-		a.begin(m.commitTime)
+		a.begin(&m)
 		return none, false, nil
 	case 'C':
 		m, err := parseCommit(&cursor{s: string(data), i: 1})
@@ -116,9 +117,9 @@ func (a *assembler) message(ctx context.Context, data []byte) (capture.Event, bo
 	return none, false, fmt.Errorf("reading a message of type %q: %w", data[0], errMessage)
 }
 
-func (a *assembler) begin(commitTime time.Time) {
+func (a *assembler) begin(m *beginMessage) {
 	a.open, a.skip, a.marked, a.probeRow = true, false, false, false
-	a.commitTime, a.heartbeat = commitTime, time.Time{}
+	a.commitTime, a.xid, a.heartbeat = m.commitTime, uint64(m.xid), time.Time{}
 	a.rows, a.bytes, a.part = nil, 0, 0
 }
 
@@ -145,7 +146,7 @@ func (a *assembler) commit(end lsn) (capture.Event, bool) {
 // local takes the rows gathered so far as an event.
 func (a *assembler) local(at lsn, more bool) capture.Event {
 	ev := capture.Event{
-		Kind: capture.Local, Position: at.position(), CommitTime: a.commitTime,
+		Kind: capture.Local, Position: at.position(), CommitTime: a.commitTime, XID: a.xid,
 		Rows: a.rows, Part: a.part, More: more, Heartbeat: a.heartbeat,
 	}
 	a.rows, a.bytes = nil, 0

@@ -80,11 +80,12 @@ func (c *cursor) moment() time.Time { return time.UnixMicro(int64(c.u64()) + pos
 type beginMessage struct {
 	final      lsn // where the commit record starts
 	commitTime time.Time
+	xid        uint32
 }
 
 func parseBegin(c *cursor) (m beginMessage, err error) {
 	m.final, m.commitTime = lsn(c.u64()), c.moment()
-	c.u32() // transaction id
+	m.xid = c.u32()
 	return m, c.end("begin")
 }
 
