@@ -433,7 +433,7 @@ func (t *try) recordMet(k *keyWork, p conflict.Policy, result []change.Value, re
 			here.Image = conflict.Overlay(k.current, orElse(here.Image, k.current))
 		}
 		arrived := Side{Version: m.Arrived.Tx.Version(), Seq: m.Arrived.Tx.Seq, Op: m.Arrived.Op, Image: m.Arrived.Image}
-		c := Conflict{Table: k.table, Key: k.image, Policy: p.String(), Older: here, Newer: arrived, Result: result, Resolution: resolution, Time: time.Now()}
+		c := Conflict{Table: k.table, Key: k.image, Row: k.key, Policy: p.String(), Older: here, Newer: arrived, Result: result, Resolution: resolution, Time: time.Now()}
 		if arrived.Version.Less(here.Version) {
 			c.Older, c.Newer = arrived, here
 		}

@@ -249,7 +249,7 @@ func (t *try) recordCollisions() {
 		}
 		table := c.TakerWrite.Table
 		r := Conflict{
-			Table: table, Key: c.TakerState.Image, Kind: string(conflict.MultipleUnique),
+			Table: table, Key: c.TakerState.Image, Row: c.Taker, Other: c.Holder, Unique: c.Unique.Name, Kind: string(conflict.MultipleUnique),
 			Policy: t.l.agent.o.Policy(table).String(), Older: holder, Newer: taker,
 			Result: c.TakerState.Image, Resolution: "newer", Time: time.Now(),
 		}

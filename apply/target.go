@@ -68,7 +68,10 @@ type Tx interface {
 	Savepoint(ctx context.Context) error
 	RollbackTo(ctx context.Context) error
 
-	// Record writes conflict records and parked changes in this transaction.
+	// Record writes conflict records and parked changes in this transaction. A conflict
+	// that is recorded already reads as it says now, those that it supersedes or
+	// withdraws go; an image that it does not know is taken from a record that has it.
+	// No two of the conflicts are the same one, and none supersedes another.
 	Record(ctx context.Context, conflicts []Conflict, parked []Parked) error
 
 	// Commit writes the checkpoint row where the engine marks last, and commits. It
@@ -111,28 +114,6 @@ type Checkpoint struct {
 	Seq      uint64
 	HLC      uint64 // greatest HLC applied so far
 	Previous uint64 // the Seq the row must have before; only for Begin
-}
-
-// Conflict is a row of concord.conflict: two writes of one row that did not know
-// each other. It reads the same at every site, whichever of the two arrived.
-type Conflict struct {
-	Table      *change.Table
-	Key        []change.Value // image in Table's shape; only the key columns count
-	Kind       string         // see conflict.Kind
-	Policy     string
-	Older      Side
-	Newer      Side
-	Result     []change.Value // the row afterwards; nil: no row
-	Resolution string         // "newer", "older", "merged", "parked"
-	Time       time.Time      // of settling, by the agent's clock
-}
-
-// Side is one of the two writes of a Conflict.
-type Side struct {
-	Version change.Version
-	Seq     uint64
-	Op      change.Op
-	Image   []change.Value // nil: the write deleted the row
 }
 
 // Parked is a change set aside, with its reason, in order. It is a row of

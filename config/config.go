@@ -54,6 +54,8 @@ type Defaults struct {
 	WindowMemory int64
 	// ConflictRetention is how long recorded conflicts are kept.
 	ConflictRetention time.Duration
+	// ConflictMax is how many of them are kept.
+	ConflictMax int64
 }
 
 // OnError is what apply does with a change that the database refuses.
@@ -78,6 +80,7 @@ func builtin() Defaults {
 		StreamMaxBytes:    10_000_000_000,
 		WindowMemory:      128 << 20,
 		ConflictRetention: 720 * time.Hour,
+		ConflictMax:       1_000_000,
 	}
 }
 

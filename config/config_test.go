@@ -35,7 +35,7 @@ func TestDefaultsAreWhatTheManualSays(t *testing.T) {
 	want := Defaults{
 		Conflict: Policy{Base: LastWriteWins}, OnError: Park,
 		MaxClockDrift: time.Hour, FenceTimeout: time.Second, MaxLag: 10 * time.Second,
-		StreamMaxBytes: 10_000_000_000, WindowMemory: 128 << 20, ConflictRetention: 30 * 24 * time.Hour,
+		StreamMaxBytes: 10_000_000_000, WindowMemory: 128 << 20, ConflictRetention: 30 * 24 * time.Hour, ConflictMax: 1_000_000,
 	}
 	if cfg.Defaults != want {
 		t.Errorf("got %+v, want %+v", cfg.Defaults, want)

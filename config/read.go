@@ -72,6 +72,7 @@ func (r *reader) readDefaults(e *entry, sites []string) {
 		{"stream_max_bytes", func(e *entry) { r.size(e, 1e6, &d.StreamMaxBytes) }},
 		{"window_memory", func(e *entry) { r.size(e, 1<<20, &d.WindowMemory) }},
 		{"conflict_retention", func(e *entry) { r.duration(e, time.Hour, 3650*24*time.Hour, &d.ConflictRetention) }},
+		{"conflict_max", func(e *entry) { r.count(e, 1000, 1_000_000_000, &d.ConflictMax) }},
 	})
 }
 

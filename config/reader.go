@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -137,6 +138,21 @@ func (r *reader) duration(e *entry, low, high time.Duration, to *time.Duration) 
 	default:
 		*to = d
 	}
+}
+
+// count reads a whole number within bounds into to.
+func (r *reader) count(e *entry, low, high int64, to *int64) {
+	example := strconv.FormatInt(*to, 10)
+	if e.value.kind != kindInteger {
+		r.wrongKind(e, "a number", example)
+		return
+	}
+	n, err := strconv.ParseInt(e.value.text, 0, 64) // 1_000 is a number too
+	if err != nil || n < low || n > high {
+		r.fail(e.value.at, fmt.Sprintf("the default is %s", example), "%q must be from %d to %d", e.name, low, high)
+		return
+	}
+	*to = n
 }
 
 // size reads a number of bytes, at least low, into to.

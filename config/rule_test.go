@@ -52,7 +52,7 @@ func TestTheFirstMatchDecides(t *testing.T) {
 		}
 	}
 	rule, _ := cfg.Rule("public.audit_2026")
-	if rule.Line != 32 || len(rule.Patterns) != 2 {
+	if rule.Line != 33 || len(rule.Patterns) != 2 {
 		t.Errorf("the first rule is %+v", rule)
 	}
 }

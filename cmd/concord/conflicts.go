@@ -23,50 +23,57 @@ func newConflictsCommand(opts *globalOptions) *cobra.Command {
 }
 
 func newConflictsListCommand(opts *globalOptions, name *string) *cobra.Command {
-	var f enginesite.ConflictFilter
-	var since time.Duration
+	given := map[string]*string{}
 	cmd := &cobra.Command{
 		Use: "list", Short: "List conflicts, the newest first", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if since > 0 {
-				f.Since = time.Now().Add(-since)
+			f, err := enginesite.ParseConflictFilter(func(n string) string { return *given[n] }, time.Now())
+			if err != nil {
+				return fmt.Errorf("--%w", err)
 			}
 			return withSite(cmd, opts, *name, func(n change.Site, db engine.Engine) error {
-				list, err := db.ListConflicts(cmd.Context(), f)
+				page, err := db.ListConflicts(cmd.Context(), f)
 				if err != nil {
 					return err
 				}
 				w := cmd.OutOrStdout()
 				if opts.Output == "json" {
-					return printJSON(w, list)
+					return printJSON(w, page)
 				}
 				var rows []string
-				for _, c := range list {
+				for _, c := range page.Conflicts {
 					rows = append(rows, fmt.Sprintf("%d\t%s\t%s\t%s\t%s\t%s\t%s %s\t%s %s\t%s", c.ID, c.At.UTC().Format(time.DateTime), c.Table, c.Key, c.Kind,
 						c.Policy, c.Older.Origin, c.Older.Op, c.Newer.Origin, c.Newer.Op, c.Resolution))
 				}
 				table(w, "ID\tTIME\tTABLE\tKEY\tKIND\tPOLICY\tOLDER\tNEWER\tRESULT", rows)
 				next := "nothing to do"
-				if len(list) > 0 {
-					next = fmt.Sprintf("concord conflicts show %d --site %s", list[0].ID, n)
+				if len(page.Conflicts) > 0 {
+					next = fmt.Sprintf("concord conflicts show %d --site %s", page.Conflicts[0].ID, n)
 				}
-				fmt.Fprintf(w, "\n%d conflicts\nnext: %s\n", len(list), next)
+				fmt.Fprintf(w, "\n%d conflicts\nnext: %s\n", len(page.Conflicts), next)
+				if page.Next != "" {
+					fmt.Fprintf(w, "more: the same command with --after %s\n", page.Next)
+				}
 				return nil
 			})
 		},
 	}
-	fl := cmd.Flags()
-	fl.DurationVar(&since, "since", 0, "only those of the last `time` (1h)")
-	fl.StringVar(&f.Table, "table", "", "only of this `table` (schema.name)")
-	fl.StringVar(&f.Kind, "kind", "", "only of this `kind` (insert_exists, update_origin_differs, …)")
-	fl.IntVar(&f.Limit, "limit", 100, "at most this `many`")
-	fl.Int64Var(&f.Before, "before", 0, "only those before this `id`: the next page")
+	for _, p := range []struct{ name, usage string }{
+		{"since", "only those settled at or after this `time`: how long ago (1h, 7d) or RFC 3339"},
+		{"until", "only those settled before this `time`"},
+		{"table", "only of this `table` (schema.name)"},
+		{"kind", "only of this `kind` (insert_exists, update_origin_differs, …)"},
+		{"limit", "at most this `many`, up to 1000 (default 100)"},
+		{"after", "the page after this `place`, which the page before ends with"},
+	} {
+		given[p.name] = cmd.Flags().String(p.name, "", p.usage)
+	}
 	return cmd
 }
 
 func newConflictsShowCommand(opts *globalOptions, name *string) *cobra.Command {
 	return &cobra.Command{
-		Use: "show ID", Short: "Show one conflict: both rows, versions, policy and result", Args: cobra.ExactArgs(1),
+		Use: "show ID", Short: "Show one conflict: who wrote what, when, and what the rule made of it", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := parseID(args[0])
 			if err != nil {
@@ -80,16 +87,10 @@ func newConflictsShowCommand(opts *globalOptions, name *string) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				w := cmd.OutOrStdout()
 				if opts.Output == "json" {
-					return printJSON(w, c)
+					return printJSON(cmd.OutOrStdout(), c)
 				}
-				side := func(s enginesite.ConflictSide) string {
-					return fmt.Sprintf("%s at %s (transaction %d, version %s)\n            %s", s.Op, s.Origin, s.Seq, change.HLCString(s.HLC), s.Row)
-				}
-				fmt.Fprintf(w, "conflict    %d, %s\ntable       %s\nkey         %s\nkind        %s\npolicy      %s\nolder       %s\nnewer       %s\nresult      %s\n            %s\nnext: nothing to do; every site settles it the same way\n",
-					c.ID, c.At.UTC().Format(time.RFC3339Nano), c.Table, c.Key, c.Kind, c.Policy, side(c.Older), side(c.Newer), c.Resolution, c.Result)
-				return nil
+				return showConflict(cmd.OutOrStdout(), &c)
 			})
 		},
 	}

@@ -46,11 +46,13 @@ type Engine interface {
 	Flush(ctx context.Context) error
 	// RetainedBytes is how much log is held back for this site.
 	RetainedBytes(ctx context.Context) (int64, error)
-	// ListConflicts and Conflict read conflict records, newest first.
-	ListConflicts(ctx context.Context, f site.ConflictFilter) ([]site.Conflict, error)
+	// ListConflicts reads a page of conflict records, newest first, Conflict one record;
+	// fs.ErrNotExist when there is none of that id.
+	ListConflicts(ctx context.Context, f site.ConflictFilter) (site.ConflictPage, error)
 	Conflict(ctx context.Context, id int64) (site.Conflict, error)
-	// PruneConflicts removes conflict records older than age; it returns how many.
-	PruneConflicts(ctx context.Context, age time.Duration) (int64, error)
+	// PruneConflicts removes conflict records older than age, and the oldest of those
+	// beyond most; it returns how many.
+	PruneConflicts(ctx context.Context, age time.Duration, most int64) (int64, error)
 	// ParkedByID, ApplyParked and DiscardParked are for a person who settles a parked
 	// change; both settle by an ordinary local write, so that all sites follow.
 	ParkedByID(ctx context.Context, id int64) (apply.Parked, error)

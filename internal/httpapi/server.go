@@ -14,14 +14,19 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/concord-db/concord/internal/engine/site"
 )
 
 // Source is what the API shows. Its methods may be called concurrently.
 type Source interface {
 	Status(ctx context.Context) Status
-	// Conflicts and Parked list records, newest first, before the one with id before
-	// (0: the newest), as values that marshal to JSON.
-	Conflicts(ctx context.Context, table, kind string, since time.Time, before int64, limit int) (any, error)
+	// Conflicts lists records, newest first; Conflict is one, fs.ErrNotExist when there
+	// is none of that id.
+	Conflicts(ctx context.Context, f site.ConflictFilter) (site.ConflictPage, error)
+	Conflict(ctx context.Context, id int64) (site.Conflict, error)
+	// Parked lists records after the one with id after, oldest first, as a value that
+	// marshals to JSON.
 	Parked(ctx context.Context, after int64, limit int) (any, error)
 	// Alive reports whether the agent's loops move.
 	Alive() bool
@@ -46,6 +51,7 @@ func NewHandler(source Source, maxLag time.Duration) http.Handler {
 	read("/v1/status", h.status)
 	read("/v1/lag", h.lag)
 	read("/v1/conflicts", h.conflicts)
+	read("/v1/conflicts/{id}", h.conflict)
 	read("/v1/parked", h.parked)
 	read("/livez", h.livez)
 	read("/readyz", h.readyz)
@@ -125,9 +131,9 @@ func (h *handler) lag(w http.ResponseWriter, r *http.Request) {
 
 // metrics shows one snapshot, so that its figures fit each other.
 func (h *handler) metrics(w http.ResponseWriter, r *http.Request) {
-	site := prometheus.NewRegistry()
-	site.MustRegister(newCollector(h.source.Status(r.Context())))
-	promhttp.HandlerFor(prometheus.Gatherers{h.process, site}, promhttp.HandlerOpts{}).ServeHTTP(w, r)
+	own := prometheus.NewRegistry()
+	own.MustRegister(newCollector(h.source.Status(r.Context())))
+	promhttp.HandlerFor(prometheus.Gatherers{h.process, own}, promhttp.HandlerOpts{}).ServeHTTP(w, r)
 }
 
 func (h *handler) livez(w http.ResponseWriter, _ *http.Request) {
@@ -186,13 +192,11 @@ func (h *handler) readyz(w http.ResponseWriter, r *http.Request) {
 }
 
 // page reads the parameters of a listing.
-func page(r *http.Request, cursor string) (after int64, limit int, err error) {
+func page(r *http.Request) (after int64, limit int, err error) {
 	limit = 100
-	for name, to := range map[string]*int64{cursor: &after} {
-		if q := r.URL.Query().Get(name); q != "" {
-			if *to, err = strconv.ParseInt(q, 10, 64); err != nil {
-				return 0, 0, fmt.Errorf("%s=%q is not a number", name, q)
-			}
+	if q := r.URL.Query().Get("after"); q != "" {
+		if after, err = strconv.ParseInt(q, 10, 64); err != nil {
+			return 0, 0, fmt.Errorf("after=%q is not a number", q)
 		}
 	}
 	if q := r.URL.Query().Get("limit"); q != "" {
@@ -203,32 +207,8 @@ func page(r *http.Request, cursor string) (after int64, limit int, err error) {
 	return after, limit, nil
 }
 
-func (h *handler) conflicts(w http.ResponseWriter, r *http.Request) {
-	before, limit, err := page(r, "before")
-	var since time.Time
-	if q := r.URL.Query().Get("since"); q != "" && err == nil {
-		var d time.Duration
-		if d, err = time.ParseDuration(q); err == nil {
-			since = time.Now().Add(-d)
-		} else if since, err = time.Parse(time.RFC3339, q); err != nil {
-			err = fmt.Errorf("since=%q: write a duration (1h) or a time (RFC 3339)", q)
-		}
-	}
-	if err != nil {
-		fail(w, http.StatusBadRequest, err)
-		return
-	}
-	q := r.URL.Query()
-	list, err := h.source.Conflicts(r.Context(), q.Get("table"), q.Get("kind"), since, before, limit)
-	if err != nil {
-		fail(w, http.StatusServiceUnavailable, err)
-		return
-	}
-	answer(w, http.StatusOK, map[string]any{"conflicts": list})
-}
-
 func (h *handler) parked(w http.ResponseWriter, r *http.Request) {
-	after, limit, err := page(r, "after")
+	after, limit, err := page(r)
 	if err != nil {
 		fail(w, http.StatusBadRequest, err)
 		return

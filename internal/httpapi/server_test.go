@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -11,18 +12,28 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/concord-db/concord/internal/engine/site"
 )
 
 // fake is a site that says what the test wants.
 type fake struct {
 	status Status
 	alive  bool
+	asked  site.ConflictFilter
 }
 
 func (f *fake) Status(context.Context) Status { return f.status }
 func (f *fake) Alive() bool                   { return f.alive }
-func (f *fake) Conflicts(_ context.Context, table, kind string, _ time.Time, before int64, limit int) (any, error) {
-	return map[string]any{"table": table, "kind": kind, "before": before, "limit": limit}, nil
+func (f *fake) Conflicts(_ context.Context, q site.ConflictFilter) (site.ConflictPage, error) {
+	f.asked = q
+	return site.ConflictPage{Next: "1-2"}, nil
+}
+func (f *fake) Conflict(_ context.Context, id int64) (site.Conflict, error) {
+	if id != 17 {
+		return site.Conflict{}, fs.ErrNotExist
+	}
+	return site.Conflict{ID: id}, nil
 }
 func (f *fake) Parked(context.Context, int64, int) (any, error) { return []any{}, nil }
 
@@ -127,7 +138,17 @@ func TestProbesAnswerByTheirCode(t *testing.T) {
 		{"nonsense", healthy(), "/readyz?lag=soon", 400, "lag=5s"},
 		{"alive while a link is down", broken, "/livez", 200, ""},
 		{"not alive", dead, "/livez", 503, ""},
-		{"a page", healthy(), "/v1/conflicts?limit=5&before=9&table=public.t", 200, `"before":9`},
+		{"a page", healthy(), "/v1/conflicts?limit=5&after=9-2&table=public.t&kind=insert_exists&since=7d&until=1h", 200, `"next":"1-2"`},
+		{"a page without conflicts", healthy(), "/v1/conflicts", 200, `"conflicts":[]`},
+		{"an end before its beginning", healthy(), "/v1/conflicts?since=1h&until=2h", 400, "is not before until"},
+		{"a table without its schema", healthy(), "/v1/conflicts?table=orders", 400, "write schema.name"},
+		{"a kind that is none", healthy(), "/v1/conflicts?kind=insert", 400, "write one of insert_exists, update_origin_differs"},
+		{"a place that is none", healthy(), "/v1/conflicts?after=9", 400, "take it from next"},
+		{"a parameter that is none", healthy(), "/v1/conflicts?before=9", 400, "write since, until, table, kind, limit, after"},
+		{"a parameter twice", healthy(), "/v1/conflicts?limit=9&limit=8", 400, "write it once"},
+		{"one conflict", healthy(), "/v1/conflicts/17", 200, `"id":17`},
+		{"a conflict that is not there", healthy(), "/v1/conflicts/18", 404, "it was pruned"},
+		{"no id", healthy(), "/v1/conflicts/last", 400, "take one from /v1/conflicts"},
 		{"a wrong page", healthy(), "/v1/conflicts?limit=0", 400, "from 1 to 1000"},
 		{"a wrong time", healthy(), "/v1/conflicts?since=yesterday", 400, "RFC 3339"},
 		{"parked", healthy(), "/v1/parked", 200, `"parked":[]`},
@@ -141,6 +162,14 @@ func TestProbesAnswerByTheirCode(t *testing.T) {
 				}
 			}
 		})
+	}
+	f := healthy()
+	get(t, NewHandler(f, time.Second), http.MethodGet, "/v1/conflicts?limit=5&after=9000000-2&table=public.t&kind=insert_exists&since=2026-07-31T12:00:00Z")
+	if want := (site.ConflictFilter{
+		Limit: 5, After: site.ConflictCursor{At: time.UnixMicro(9_000_000).UTC(), ID: 2}, Table: "public.t", Kind: "insert_exists",
+		Since: time.Date(2026, 7, 31, 12, 0, 0, 0, time.UTC),
+	}); f.asked != want {
+		t.Errorf("asked for %+v, want %+v", f.asked, want)
 	}
 	if code, _ := get(t, NewHandler(healthy(), time.Second), http.MethodPost, "/v1/status"); code != http.StatusMethodNotAllowed {
 		t.Errorf("POST /v1/status: %d", code)

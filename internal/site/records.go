@@ -62,12 +62,13 @@ func image(t *change.Table, values []change.Value) map[string]*string {
 }
 
 // Conflicts implements httpapi.Source.
-func (v *View) Conflicts(ctx context.Context, table, kind string, since time.Time, before int64, limit int) (any, error) {
-	list, err := v.Site.db.ListConflicts(ctx, enginesite.ConflictFilter{Table: table, Kind: kind, Since: since, Before: before, Limit: limit})
-	if list == nil {
-		list = []enginesite.Conflict{}
-	}
-	return list, err
+func (v *View) Conflicts(ctx context.Context, f enginesite.ConflictFilter) (enginesite.ConflictPage, error) {
+	return v.Site.db.ListConflicts(ctx, f)
+}
+
+// Conflict implements httpapi.Source.
+func (v *View) Conflict(ctx context.Context, id int64) (enginesite.Conflict, error) {
+	return v.Site.db.Conflict(ctx, id)
 }
 
 // Parked implements httpapi.Source.

@@ -16,7 +16,7 @@ const (
 // prune removes old conflict records.
 func (s *Site) prune(ctx context.Context) error {
 	for {
-		if _, err := s.db.PruneConflicts(ctx, s.cfg.Defaults.ConflictRetention); err != nil && ctx.Err() == nil {
+		if _, err := s.db.PruneConflicts(ctx, s.cfg.Defaults.ConflictRetention, s.cfg.Defaults.ConflictMax); err != nil && ctx.Err() == nil {
 			s.log.Warn("pruning conflicts", "error", err)
 		}
 		if !sleep(ctx, pruneEvery) {

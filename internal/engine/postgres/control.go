@@ -29,14 +29,16 @@ type siteRow struct {
 	start    lsn
 	system   string
 	timeline int
+	version  int // of the control schema
 }
 
 // readSite returns the row, or nil when init has not run here.
 func readSite(ctx context.Context, q querier) (*siteRow, error) {
 	var s siteRow
 	var start string
-	err := q.QueryRow(ctx, `SELECT cluster, site, epoch, slot, start_position, system, timeline FROM concord.site`).
-		Scan(&s.cluster, (*string)(&s.site), &s.epoch, &s.slot, &start, &s.system, &s.timeline)
+	err := q.QueryRow(ctx, `SELECT cluster, site, epoch, slot, start_position, system, timeline,
+		coalesce((to_jsonb(s) ->> 'schema_version')::int, 1) FROM concord.site s`).
+		Scan(&s.cluster, (*string)(&s.site), &s.epoch, &s.slot, &start, &s.system, &s.timeline, &s.version)
 	var pe *pgconn.PgError
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
@@ -52,8 +54,17 @@ func readSite(ctx context.Context, q querier) (*siteRow, error) {
 	return &s, err
 }
 
-// checkSite makes sure that the database is the site that the configuration says.
+// checkSite makes sure that the database is the site that the configuration says, and
+// prepared for this version.
 func (db *DB) checkSite(s *siteRow) error {
+	if err := db.checkOwner(s); err != nil {
+		return err
+	}
+	return checkSchema(s)
+}
+
+// checkOwner makes sure that the database is the site that the configuration says.
+func (db *DB) checkOwner(s *siteRow) error {
 	if s == nil {
 		return fmt.Errorf("%w: this database is not prepared; run concord init --site %s", change.ErrRefused, db.opts.Site)
 	}

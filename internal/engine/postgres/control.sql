@@ -11,7 +11,8 @@ CREATE TABLE IF NOT EXISTS concord.site (
     start_position text        NOT NULL, -- where the slot began; the empty stream resumes here
     system         text        NOT NULL, -- system identifier of the database cluster
     timeline       integer     NOT NULL, -- of the server when its log was last read; a promotion begins another
-    created_at     timestamptz NOT NULL DEFAULT now()
+    created_at     timestamptz NOT NULL DEFAULT now(),
+    schema_version integer     NOT NULL DEFAULT 1 -- of this schema
 );
 
 -- How far each other site has been applied. A transaction that writes this table is a replicated one: the row is its mark.
@@ -42,15 +43,27 @@ CREATE TABLE IF NOT EXISTS concord.conflict (
     older_seq    bigint      NOT NULL,
     older_hlc    bigint      NOT NULL,
     older_op     text        NOT NULL,
-    older_row    jsonb,                -- null: it deleted the row
+    older_row    jsonb,                -- null: it deleted the row, or (op not delete) it is not known
     newer_origin text        NOT NULL,
     newer_seq    bigint      NOT NULL,
     newer_hlc    bigint      NOT NULL,
     newer_op     text        NOT NULL,
     newer_row    jsonb,
-    result_row   jsonb                 -- null: no row
+    result_row   jsonb,                -- null: no row, or (parked) not decided
+    key_hash     uuid,                 -- of table and key
+    other_hash   uuid        NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000', -- of the row that held the value of the unique key
+    unique_key   text,                 -- name of the unique key that two rows have a value of
+    older_xid    bigint,               -- at its origin; null: not known
+    older_commit timestamptz,          -- by the origin database's clock
+    newer_xid    bigint,
+    newer_commit timestamptz,
+    base_row     jsonb,                -- the row at the last point that both writes knew
+    base_known   boolean     NOT NULL DEFAULT false, -- base_row null: there was no row
+    message      text                  -- why a rule could not decide
 );
-CREATE INDEX IF NOT EXISTS conflict_at ON concord.conflict (at);
+CREATE INDEX IF NOT EXISTS conflict_at ON concord.conflict (at, id);
+CREATE INDEX IF NOT EXISTS conflict_table ON concord.conflict (table_name, at, id);
+CREATE UNIQUE INDEX IF NOT EXISTS conflict_of ON concord.conflict (key_hash, other_hash, older_hlc, older_origin, newer_hlc, newer_origin);
 
 -- Changes set aside with their reason, in order, waiting for a person or a retry.
 CREATE TABLE IF NOT EXISTS concord.parked (
@@ -92,7 +105,8 @@ CREATE TABLE IF NOT EXISTS concord.rules (
 );
 
 CREATE OR REPLACE VIEW concord.conflicts AS
-    SELECT id, at, table_name, key, kind, policy, resolution, older_origin, older_row, newer_origin, newer_row, result_row
+    SELECT id, at, table_name, key, kind, policy, resolution, older_origin, older_row, newer_origin, newer_row, result_row,
+           base_row, older_commit, older_xid, newer_commit, newer_xid, unique_key, message
     FROM concord.conflict ORDER BY id DESC;
 
 CREATE OR REPLACE VIEW concord.status AS

@@ -198,7 +198,7 @@ func TestMissingRightsAreRefused(t *testing.T) {
 		if err := poor.ApplyParked(b.ctx, parked[0].ID); err != nil {
 			t.Error(err)
 		}
-		if _, err := poor.PruneConflicts(b.ctx, 0); err != nil {
+		if _, err := poor.PruneConflicts(b.ctx, 0, 0); err != nil {
 			t.Error(err)
 		}
 		if _, err := poor.Blockers(b.ctx); err != nil {

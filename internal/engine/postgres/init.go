@@ -52,16 +52,20 @@ func (db *DB) Init(ctx context.Context, opts InitOptions) (report []string, err 
 		return nil, err
 	}
 	if row != nil {
-		if err := db.checkSite(row); err != nil {
+		if err := db.checkOwner(row); err != nil {
 			return nil, err
 		}
 	} else {
 		report = append(report, "created schema "+controlSchema)
 	}
-	if _, err := conn.Exec(ctx, controlSQL); err != nil {
-		return nil, initError("creating the control schema", err)
+	done, err := ensureSchema(ctx, conn, row)
+	if err != nil {
+		return nil, err
 	}
-	done, err := ensurePublication(ctx, conn, tables)
+	if done != "" {
+		report = append(report, done)
+	}
+	done, err = ensurePublication(ctx, conn, tables)
 	if err != nil {
 		return nil, initError("preparing the publication", err)
 	}
@@ -182,11 +186,11 @@ func (db *DB) ensureSlot(ctx context.Context, conn *pgx.Conn, row *siteRow, newE
 	if row != nil {
 		epoch = row.epoch + 1
 	}
-	if _, err := conn.Exec(ctx, `INSERT INTO concord.site (cluster, site, epoch, slot, start_position, system, timeline)
-		VALUES ($1, $2, $3, $4, $5, $6, $7)
+	if _, err := conn.Exec(ctx, `INSERT INTO concord.site (cluster, site, epoch, slot, start_position, system, timeline, schema_version)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 		ON CONFLICT (one) DO UPDATE SET epoch = excluded.epoch, slot = excluded.slot, start_position = excluded.start_position,
 			system = excluded.system, timeline = excluded.timeline`,
-		db.opts.Cluster, string(db.opts.Site), epoch, name, begin.String(), system, timeline); err != nil {
+		db.opts.Cluster, string(db.opts.Site), epoch, name, begin.String(), system, timeline, schemaVersion); err != nil {
 		return "", initError("recording the site", err)
 	}
 	return fmt.Sprintf("created replication slot %s at %s; epoch %d begins there", name, begin, epoch), nil

@@ -6,41 +6,12 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/concord-db/concord/apply"
 	"github.com/concord-db/concord/internal/change"
 )
 
 // recordRows is how many records one statement inserts.
 const recordRows = 1000
-
-// conflictRecord is a row of concord.conflict as jsonb_to_recordset reads it.
-type conflictRecord struct {
-	At          time.Time          `json:"at"`
-	Table       string             `json:"table_name"`
-	Key         map[string]*string `json:"key"`
-	Kind        string             `json:"kind"`
-	Policy      string             `json:"policy"`
-	Resolution  string             `json:"resolution"`
-	OlderOrigin change.Site        `json:"older_origin"`
-	OlderSeq    uint64             `json:"older_seq"`
-	OlderHLC    uint64             `json:"older_hlc"`
-	OlderOp     string             `json:"older_op"`
-	OlderRow    map[string]*string `json:"older_row"`
-	NewerOrigin change.Site        `json:"newer_origin"`
-	NewerSeq    uint64             `json:"newer_seq"`
-	NewerHLC    uint64             `json:"newer_hlc"`
-	NewerOp     string             `json:"newer_op"`
-	NewerRow    map[string]*string `json:"newer_row"`
-	ResultRow   map[string]*string `json:"result_row"`
-}
-
-const conflictSQL = `INSERT INTO concord.conflict (at, table_name, key, kind, policy, resolution,
-	older_origin, older_seq, older_hlc, older_op, older_row, newer_origin, newer_seq, newer_hlc, newer_op, newer_row, result_row)
-SELECT * FROM jsonb_to_recordset($1::jsonb) AS r(at timestamptz, table_name text, key jsonb, kind text, policy text, resolution text,
-	older_origin text, older_seq int8, older_hlc int8, older_op text, older_row jsonb,
-	newer_origin text, newer_seq int8, newer_hlc int8, newer_op text, newer_row jsonb, result_row jsonb)`
 
 // parkedRecord is a row of concord.parked as jsonb_to_recordset reads it.
 type parkedRecord struct {
@@ -109,55 +80,6 @@ func (tx *targetTx) Record(ctx context.Context, conflicts []apply.Conflict, park
 		b.add(q)
 	}
 	return tx.run(ctx, b, "recording")
-}
-
-var _ apply.Recorder = (*DB)(nil)
-
-const recordedSQL = `SELECT r.n FROM jsonb_to_recordset($1::jsonb) AS r(n int4, table_name text, key jsonb,
-	older_origin text, older_seq int8, newer_origin text, newer_seq int8)
-WHERE EXISTS (SELECT FROM concord.conflict c WHERE c.table_name = r.table_name AND c.key = r.key
-	AND c.older_origin = r.older_origin AND c.older_seq = r.older_seq
-	AND c.newer_origin = r.newer_origin AND c.newer_seq = r.newer_seq)`
-
-// Recorded implements apply.Recorder.
-func (db *DB) Recorded(ctx context.Context, conflicts []apply.Conflict) ([]bool, error) {
-	type asked struct {
-		N int `json:"n"`
-		conflictRecord
-	}
-	out := make([]bool, len(conflicts))
-	records := make([]asked, len(conflicts))
-	for i := range conflicts {
-		records[i] = asked{i, conflictRecordOf(&conflicts[i])}
-	}
-	text, err := json.Marshal(records)
-	if err != nil || len(conflicts) == 0 {
-		return out, err
-	}
-	err = db.ask(ctx, "looking for recorded conflicts", func(conn *pgx.Conn) error {
-		rows, err := conn.Query(ctx, recordedSQL, string(text))
-		if err != nil {
-			return err
-		}
-		var n int
-		_, err = pgx.ForEachRow(rows, []any{&n}, func() error {
-			out[n] = true
-			return nil
-		})
-		return err
-	})
-	return out, err
-}
-
-func conflictRecordOf(c *apply.Conflict) conflictRecord {
-	side := func(s *apply.Side) map[string]*string { return readable(c.Table, s.Image) }
-	return conflictRecord{
-		At: c.Time, Table: c.Table.QualifiedName(), Key: readable(c.Table, onlyKey(c.Table, c.Key)),
-		Kind: c.Kind, Policy: c.Policy, Resolution: c.Resolution,
-		OlderOrigin: c.Older.Version.Origin, OlderSeq: c.Older.Seq, OlderHLC: c.Older.Version.HLC, OlderOp: c.Older.Op.String(), OlderRow: side(&c.Older),
-		NewerOrigin: c.Newer.Version.Origin, NewerSeq: c.Newer.Seq, NewerHLC: c.Newer.Version.HLC, NewerOp: c.Newer.Op.String(), NewerRow: side(&c.Newer),
-		ResultRow: readable(c.Table, c.Result),
-	}
 }
 
 func parkedRecordOf(p *apply.Parked) parkedRecord {

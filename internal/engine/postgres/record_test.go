@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/concord-db/concord/apply"
+	"github.com/concord-db/concord/conflict"
 	"github.com/concord-db/concord/internal/change"
 	"github.com/concord-db/concord/internal/engine/site"
 	"github.com/concord-db/concord/internal/testcluster"
@@ -30,10 +31,16 @@ func someConflict(s *change.Table, n int) apply.Conflict {
 	key[s.Key[0]] = change.TextValue(fmt.Sprint(n))
 	return apply.Conflict{
 		Table: s, Key: key, Kind: "update_deleted", Policy: "last_write_wins", Resolution: "newer", Time: someTime.Add(time.Duration(n) * time.Second),
-		Older:  apply.Side{Version: change.Version{HLC: 1 << 40, Origin: "mumbai"}, Seq: 3, Op: change.Delete},
-		Newer:  apply.Side{Version: change.Version{HLC: 1<<40 + 1, Origin: "pune"}, Seq: uint64(n), Op: change.Update, Image: image},
-		Result: image,
+		Row:    keyOf(s, key),
+		Older:  apply.Side{Version: change.Version{HLC: 1 << 40, Origin: "mumbai"}, Seq: 3, XID: 745, Commit: someTime, Op: change.Delete},
+		Newer:  apply.Side{Version: change.Version{HLC: 1<<40 + uint64(n), Origin: "pune"}, Seq: uint64(n), Op: change.Update, Image: image},
+		Result: image, BaseKnown: true,
 	}
+}
+
+func keyOf(s *change.Table, image []change.Value) conflict.Key {
+	k, _ := conflict.KeyOf(s, image, nil)
+	return k
 }
 
 func someParked(s *change.Table, n int) apply.Parked {
@@ -65,14 +72,22 @@ func TestConflictsAreKeptForPeople(t *testing.T) {
 		}
 		a.commit(tx)
 
-		got, err := a.ListConflicts(a.ctx, site.ConflictFilter{Table: "public.t"})
-		if err != nil || len(got) != 1 {
-			t.Fatalf("%v %v", got, err)
+		list := func(f site.ConflictFilter) site.ConflictPage {
+			t.Helper()
+			page, err := a.ListConflicts(a.ctx, f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return page
+		}
+		got := list(site.ConflictFilter{Table: "public.t"}).Conflicts
+		if len(got) != 1 {
+			t.Fatalf("%+v", got)
 		}
 		text, _ := json.Marshal(got[0])
 		want := fmt.Sprintf(`{"id":%d,"at":"2026-07-31T12:34:57.789012Z","table":"public.t","key":{"id":"1"},"kind":"update_deleted","policy":"last_write_wins","resolution":"newer",`+
-			`"older":{"origin":"mumbai","seq":3,"hlc":1099511627776,"op":"delete","row":null},`+
-			`"newer":{"origin":"pune","seq":1,"hlc":1099511627777,"op":"update","row":{"b":"\\x00ff","v":null,"id":"1"}},"result":{"b":null,"id":"1"}}`, got[0].ID)
+			`"older":{"origin":"mumbai","seq":3,"hlc":1099511627776,"xid":745,"committed":"2026-07-31T12:34:56.789012Z","op":"delete","row":null},`+
+			`"newer":{"origin":"pune","seq":1,"hlc":1099511627777,"op":"update","row":{"b":"\\x00ff","v":null,"id":"1"}},"base":null,"result":{"b":null,"id":"1"}}`, got[0].ID)
 		var one, two any
 		if json.Unmarshal(text, &one) != nil || json.Unmarshal([]byte(want), &two) != nil || !reflect.DeepEqual(one, two) {
 			t.Errorf("got\n%s\nwant\n%s", text, want)
@@ -86,39 +101,65 @@ func TestConflictsAreKeptForPeople(t *testing.T) {
 		}
 
 		other := someConflict(u, 2)
-		other.Newer.Seq++
+		other.Newer.Version.HLC++
 		there, err := a.Recorded(a.ctx, []apply.Conflict{other, first, someConflict(s, 2), someConflict(u, 2500)})
 		if want := []bool{false, true, false, true}; err != nil || !slices.Equal(there, want) {
 			t.Errorf("recorded: %v %v, want %v", there, err, want)
 		}
 
-		count := func(f site.ConflictFilter) (n int, last int64) {
-			got, err := a.ListConflicts(a.ctx, f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(got) > 0 {
-				last = got[len(got)-1].ID
-			}
-			return len(got), last
-		}
-		n, last := count(site.ConflictFilter{})
-		if n != defaultConflicts {
+		if n := len(list(site.ConflictFilter{}).Conflicts); n != site.DefaultConflicts {
 			t.Errorf("%d without a limit", n)
 		}
-		if n, _ := count(site.ConflictFilter{Before: last, Limit: 5000}); n != 2400 {
-			t.Errorf("%d on the next page", n)
-		}
-		if n, _ := count(site.ConflictFilter{Since: someTime.Add(2491 * time.Second)}); n != 10 {
+		if n := len(list(site.ConflictFilter{Since: someTime.Add(2491 * time.Second)}).Conflicts); n != 10 {
 			t.Errorf("%d since", n)
 		}
-		if n, _ := count(site.ConflictFilter{Kind: "insert_exists"}); n != 0 {
+		if n := len(list(site.ConflictFilter{Until: someTime.Add(11 * time.Second), Table: "public.u"}).Conflicts); n != 9 {
+			t.Errorf("%d until", n)
+		}
+		if n := len(list(site.ConflictFilter{Kind: "insert_exists"}).Conflicts); n != 0 {
 			t.Errorf("%d of another kind", n)
 		}
-		pruned, err := a.PruneConflicts(a.ctx, time.Since(someTime.Add(100*time.Second)))
+		seen, next := map[int64]bool{}, ""
+		for pages := 1; ; pages++ {
+			f := site.ConflictFilter{Limit: 700}
+			if next != "" {
+				if f.After, err = site.ParseConflictCursor(next); err != nil {
+					t.Fatal(err)
+				}
+			}
+			page := list(f)
+			for _, c := range page.Conflicts {
+				seen[c.ID] = true
+			}
+			if pages == 1 { // what comes and goes meanwhile changes nothing of what follows
+				a.app.run(fmt.Sprintf(`DELETE FROM concord.conflict WHERE id = %d`, page.Conflicts[699].ID))
+				tx := a.begin()
+				if err := tx.Record(a.ctx, []apply.Conflict{someConflict(u, 3000)}, nil); err != nil {
+					t.Fatal(err)
+				}
+				a.commit(tx)
+			}
+			if next = page.Next; next == "" {
+				if pages != 4 || len(seen) != 2500 {
+					t.Errorf("%d conflicts on %d pages", len(seen), pages)
+				}
+				break
+			}
+		}
+
+		pruned, err := a.PruneConflicts(a.ctx, time.Since(someTime.Add(100*time.Second)), 0)
 		if err != nil || pruned != 99 && pruned != 100 {
 			t.Errorf("pruned %d %v", pruned, err)
 		}
+		a.app.run(`BEGIN`, `SELECT FROM concord.conflict ORDER BY at LIMIT 1 FOR UPDATE`)
+		if pruned, err := a.PruneConflicts(a.ctx, 1<<62, 1000); err != nil || pruned < 1399 || pruned > 1400 {
+			t.Errorf("pruned %d beyond the most, %v", pruned, err)
+		}
+		a.app.run(`COMMIT`)
+		if pruned, err := a.PruneConflicts(a.ctx, 1<<62, 1000); err != nil || pruned != 1 {
+			t.Errorf("pruned %d that had been held, %v", pruned, err)
+		}
+		a.want(`SELECT count(*), min(newer_seq) FROM concord.conflict`, "(1000,1501)")
 	})
 }
 

@@ -1,0 +1,94 @@
+-- The objects Concord creates in a database. Run by `concord init`; every statement may be run again.
+CREATE SCHEMA IF NOT EXISTS concord;
+
+-- One row: who this database is. The epoch is the generation of its log.
+CREATE TABLE IF NOT EXISTS concord.site (
+    one            boolean     PRIMARY KEY DEFAULT true CHECK (one),
+    cluster        text        NOT NULL,
+    site           text        NOT NULL,
+    epoch          integer     NOT NULL,
+    slot           text        NOT NULL,
+    start_position text        NOT NULL, -- where the slot began; the empty stream resumes here
+    system         text        NOT NULL, -- system identifier of the database cluster
+    timeline       integer     NOT NULL, -- of the server when its log was last read; a promotion begins another
+    created_at     timestamptz NOT NULL DEFAULT now()
+);
+
+-- How far each other site has been applied. A transaction that writes this table is a replicated one: the row is its mark.
+CREATE TABLE IF NOT EXISTS concord.checkpoint (
+    origin     text        PRIMARY KEY,
+    epoch      integer     NOT NULL,
+    seq        bigint      NOT NULL,
+    hlc        bigint      NOT NULL,
+    applied_at timestamptz NOT NULL
+);
+
+-- One row, of this site, written once a second; it travels the whole path.
+CREATE TABLE IF NOT EXISTS concord.heartbeat (
+    site text        PRIMARY KEY,
+    beat timestamptz NOT NULL -- by the agent's clock
+);
+
+-- Conflicts settled here. The same conflict reads the same at every site.
+CREATE TABLE IF NOT EXISTS concord.conflict (
+    id           bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at           timestamptz NOT NULL,
+    table_name   text        NOT NULL, -- schema.name
+    key          jsonb       NOT NULL,
+    kind         text        NOT NULL,
+    policy       text        NOT NULL,
+    resolution   text        NOT NULL, -- newer, older, merged, parked
+    older_origin text        NOT NULL,
+    older_seq    bigint      NOT NULL,
+    older_hlc    bigint      NOT NULL,
+    older_op     text        NOT NULL,
+    older_row    jsonb,                -- null: it deleted the row
+    newer_origin text        NOT NULL,
+    newer_seq    bigint      NOT NULL,
+    newer_hlc    bigint      NOT NULL,
+    newer_op     text        NOT NULL,
+    newer_row    jsonb,
+    result_row   jsonb                 -- null: no row
+);
+CREATE INDEX IF NOT EXISTS conflict_at ON concord.conflict (at);
+
+-- Changes set aside with their reason, in order, waiting for a person or a retry.
+CREATE TABLE IF NOT EXISTS concord.parked (
+    id         bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at         timestamptz NOT NULL,
+    origin     text        NOT NULL,
+    epoch      integer     NOT NULL,
+    seq        bigint      NOT NULL,
+    hlc        bigint      NOT NULL,
+    seen       jsonb       NOT NULL,
+    row_index  integer     NOT NULL, -- of the row in its transaction
+    table_name text        NOT NULL, -- schema.name
+    op         text        NOT NULL,
+    key        jsonb       NOT NULL,
+    change     jsonb       NOT NULL, -- shape and images, exact
+    reason     text        NOT NULL,
+    message    text        NOT NULL,
+    behind     boolean     NOT NULL, -- parked only because an earlier change of its key or table is
+    UNIQUE (origin, epoch, seq, row_index)
+);
+
+-- Tables held back because they, or a column, do not exist here; what waits is in the local copy of the stream.
+CREATE TABLE IF NOT EXISTS concord.hold (
+    origin     text        NOT NULL,
+    table_name text        NOT NULL, -- schema.name
+    from_seq   bigint      NOT NULL, -- first transaction whose changes of the table wait
+    columns    jsonb       NOT NULL, -- what is missing; empty: the table
+    low        jsonb       NOT NULL, -- per origin, up to where nothing was in flight when the hold began
+    message    text        NOT NULL,
+    since      timestamptz NOT NULL,
+    PRIMARY KEY (origin, table_name)
+);
+
+CREATE OR REPLACE VIEW concord.conflicts AS
+    SELECT id, at, table_name, key, kind, policy, resolution, older_origin, older_row, newer_origin, newer_row, result_row
+    FROM concord.conflict ORDER BY id DESC;
+
+CREATE OR REPLACE VIEW concord.status AS
+    SELECT c.origin, c.epoch, c.seq, c.applied_at, to_timestamp((c.hlc >> 8) / 1e6) AS applied_through,
+           (SELECT count(*) FROM concord.parked p WHERE p.origin = c.origin) AS parked
+    FROM concord.checkpoint c ORDER BY c.origin;
