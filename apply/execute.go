@@ -275,7 +275,7 @@ func (t *try) read(ctx context.Context, works []*keyWork, each func(k *keyWork, 
 }
 
 func sameDecision(a, b conflict.Decision) bool {
-	return a.Known == b.Known && (a.Err == nil) == (b.Err == nil) && a.Keep == b.Keep && a.Partial == b.Partial && sameMet(a.Met, b.Met) &&
+	return a.Known == b.Known && (a.Err == nil) == (b.Err == nil) && a.Keep == b.Keep && a.Partial == b.Partial && sameMet(a.Met, b.Met) && conflict.SamePairs(a.Pairs, b.Pairs) &&
 		(a.State == nil) == (b.State == nil) && slices.Equal(a.State, b.State)
 }
 
@@ -330,29 +330,29 @@ func (t *try) plan(k *keyWork, writes []Write) []Write {
 		t.parkKey(k, ReasonPolicy, "an earlier change of this row is parked", true)
 		return writes
 	case policy.Base == conflict.Park && len(d.Met) > 0:
-		t.recordMet(k, policy, k.current, "parked")
-		t.parkKey(k, ReasonPolicy, "policy park: two sites wrote this row without knowing of each other", false)
+		t.recordMet(k, parkedByPolicy)
+		t.parkKey(k, ReasonPolicy, parkedByPolicy, false)
 		return writes
 	case !d.Known && d.Err != nil:
-		t.recordMet(k, policy, k.current, "parked")
+		t.recordMet(k, disputed(d.Err))
 		reason, message := undecided(d.Err)
 		t.parkKey(k, reason, message, false)
 		return writes
 	case d.Keep:
 		t.out.kept += k.rows
-		t.recordMet(k, policy, k.current, "")
+		t.recordMet(k, "")
 		if image := lackedOnly(k, t.g.lacked); image != nil {
 			writes = append(writes, Write{Action: Update, Row: &change.Row{Table: k.table, Op: change.Update, New: image}})
 		}
 		return writes
 	case d.State != nil && k.current == nil && lacksValue(conflict.Overlay(k.vacated, d.State)),
 		!d.Known && d.Partial:
-		t.recordMet(k, policy, k.current, "parked")
+		t.recordMet(k, "")
 		t.parkKey(k, ReasonPartial, partialMessage(t.l.from), false)
 		return writes
 	}
 	state := d.State
-	t.recordMet(k, policy, state, "")
+	t.recordMet(k, "")
 	if d.Known || sameImage(state, k.final) {
 		t.out.applied += k.rows
 	} else if sameImage(state, k.current) {
@@ -365,6 +365,8 @@ func (t *try) plan(k *keyWork, writes []Write) []Write {
 	}
 	return writes
 }
+
+const parkedByPolicy = "policy park: two sites wrote this row without knowing of each other"
 
 func partialMessage(from change.Site) string {
 	return "the row must be written whole, but its origin logged only the changed columns (unchanged TOAST); set REPLICA IDENTITY FULL on the table at " + string(from)
@@ -424,42 +426,11 @@ func lacksValue(image []change.Value) bool {
 	return false
 }
 
-// recordMet records the conflicts of a key, the same way at every site: older and
-// newer by version, whichever arrived.
-func (t *try) recordMet(k *keyWork, p conflict.Policy, result []change.Value, resolution string) {
-	for _, m := range k.decision.Met {
-		here := Side{Version: m.Here.Tx.Version(), Seq: m.Here.Tx.Seq, Op: m.Here.Op, Image: m.Here.Image}
-		if here.Op != change.Delete {
-			here.Image = conflict.Overlay(k.current, orElse(here.Image, k.current))
-		}
-		arrived := Side{Version: m.Arrived.Tx.Version(), Seq: m.Arrived.Tx.Seq, Op: m.Arrived.Op, Image: m.Arrived.Image}
-		c := Conflict{Table: k.table, Key: k.image, Row: k.key, Policy: p.String(), Older: here, Newer: arrived, Result: result, Resolution: resolution, Time: time.Now()}
-		if arrived.Version.Less(here.Version) {
-			c.Older, c.Newer = arrived, here
-		}
-		c.Kind = string(conflict.KindOf(c.Older.Op, c.Newer.Op))
-		if c.Resolution == "" {
-			c.Resolution = resolutionOf(&c)
-		}
-		t.out.conflicts = append(t.out.conflicts, c)
-	}
-}
-
 func orElse(image, other []change.Value) []change.Value {
 	if image == nil {
 		return other
 	}
 	return image
-}
-
-func resolutionOf(c *Conflict) string {
-	switch {
-	case sameImage(c.Result, c.Newer.Image):
-		return "newer"
-	case sameImage(c.Result, c.Older.Image):
-		return "older"
-	}
-	return "merged"
 }
 
 // parkKey sets all row changes of a key aside.

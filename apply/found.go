@@ -58,7 +58,7 @@ func (l *Link) unrecorded(ctx context.Context, found []*keyWork) ([]*keyWork, er
 	var met []Conflict
 	var of []*keyWork
 	for _, k := range found {
-		since, _ := l.metSince(k, nil)
+		since, _ := l.metSince(k)
 		for _, c := range since {
 			met, of = append(met, c), append(of, k)
 		}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/concord-db/concord/conflict"
 	"github.com/concord-db/concord/internal/change"
@@ -19,7 +18,9 @@ var errTurn = fmt.Errorf("%w: another link holds a row that is tied to this one 
 type jointly struct {
 	others     []*keyWork       // key order; decision.State is the row to bring about
 	left       []conflict.Other // of truncated tables
+	again      []conflict.Other // rows with conflicts that read otherwise now
 	collisions []conflict.Collision
+	withdrawn  []conflict.Collision
 	release    []func()
 }
 
@@ -128,7 +129,7 @@ func (t *try) adopt(d conflict.Joint) {
 		k.written, k.vacated = false, nil
 	}
 	j := t.joint
-	j.collisions, j.left = d.Collisions, d.Left
+	j.collisions, j.withdrawn, j.again, j.left = d.Collisions, d.Withdrawn, d.Again, d.Left
 	j.others = slices.DeleteFunc(j.others, func(k *keyWork) bool {
 		at := slices.IndexFunc(d.Others, func(o conflict.Other) bool { return o.Key == k.key })
 		if at < 0 {
@@ -149,7 +150,7 @@ func (t *try) adopt(d conflict.Joint) {
 			k.decision.Keep, k.decision.Partial = false, true
 		}
 	}
-	j.others, j.collisions = nil, nil
+	j.others, j.collisions, j.withdrawn, j.again = nil, nil, nil, nil
 }
 
 // vacate are the writes that come first: they take away the others that lose their row,
@@ -234,34 +235,6 @@ func takenFirst(writes []Write) {
 		return 2
 	}
 	slices.SortStableFunc(writes, func(a, b Write) int { return order(a) - order(b) })
-}
-
-// recordCollisions records which row has the value now, and which does not.
-func (t *try) recordCollisions() {
-	if t.joint == nil {
-		return
-	}
-	for _, c := range t.joint.collisions {
-		taker := t.l.sideOf(c.TakerWrite, c.TakerState.Image)
-		holder := Side{Image: c.HeldState.Image}
-		if c.HeldWrite != nil {
-			holder = t.l.sideOf(c.HeldWrite, c.HeldState.Image)
-		}
-		table := c.TakerWrite.Table
-		r := Conflict{
-			Table: table, Key: c.TakerState.Image, Row: c.Taker, Other: c.Holder, Unique: c.Unique.Name, Kind: string(conflict.MultipleUnique),
-			Policy: t.l.agent.o.Policy(table).String(), Older: holder, Newer: taker,
-			Result: c.TakerState.Image, Resolution: "newer", Time: time.Now(),
-		}
-		if c.Refused {
-			r.Result, r.Resolution = c.HeldState.Image, "older"
-		}
-		t.out.conflicts = append(t.out.conflicts, r)
-	}
-}
-
-func (l *Link) sideOf(w *conflict.Write, image []change.Value) Side {
-	return Side{Version: w.Tx.Version(), Seq: w.Tx.Seq, Op: w.Op, Image: image}
 }
 
 // confirmJointly is confirm for a transaction that was decided as a whole.

@@ -77,7 +77,7 @@ func (l *Link) oneLarge(ctx context.Context, first *change.Transaction, parts <-
 			return t, nil
 		}
 	}
-	if err := tx.Record(ctx, total.conflicts, total.parkedChanges); err != nil {
+	if err := tx.Record(ctx, distinct(total.conflicts), total.parkedChanges); err != nil {
 		return nil, err
 	}
 	saved, err := l.saveHolds(ctx, tx)

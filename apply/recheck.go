@@ -135,7 +135,7 @@ func (l *Link) settleRechecks(ctx context.Context, c Checkpoint) error {
 		}
 		d := w.Decide(r.work.table, r.work.key, r.work.es, r.work.final)
 		switch {
-		case !l.metLocal(r.work.decision.Met, d.Met):
+		case !l.metLocal(&r.work.decision, &d):
 			return true
 		case r.found:
 			found = append(found, r.work)
@@ -170,10 +170,10 @@ func (l *Link) settleRechecks(ctx context.Context, c Checkpoint) error {
 			return err
 		}
 		k.current = now[0]
-		since, _ := l.metSince(k, k.current)
+		since, _ := l.metSince(k)
 		met = append(met, since...)
 	}
-	if err := tx.Record(ctx, met, nil); err != nil {
+	if err := tx.Record(ctx, distinct(met), nil); err != nil {
 		return err
 	}
 	l.dropRechecks(todo...) // should the answer be lost it is not recorded twice
@@ -185,18 +185,24 @@ func (l *Link) settleRechecks(ctx context.Context, c Checkpoint) error {
 }
 
 // metSince returns the conflicts of a key that its decision did not know of, and the
-// decision that does. state is what the row became of them.
-func (l *Link) metSince(k *keyWork, state []change.Value) ([]Conflict, conflict.Decision) {
+// decision that does.
+func (l *Link) metSince(k *keyWork) ([]Conflict, conflict.Decision) {
 	if len(k.es) == 0 {
 		return nil, k.decision
 	}
+	w := l.agent.o.Window
 	now := *k
-	now.decision = l.agent.o.Window.Decide(k.table, k.key, k.es, k.final)
-	if !l.metLocal(k.decision.Met, now.decision.Met) {
+	now.decision = w.Decide(k.table, k.key, k.es, k.final)
+	if now.decision.Joint {
+		if states, _ := w.States(k.table, k.key); len(states) > 0 {
+			now.decision.Pairs = states[0].Pairs
+		}
+	}
+	if !l.metLocal(&k.decision, &now.decision) {
 		return nil, k.decision
 	}
 	t := try{l: l}
-	t.recordMet(&now, l.agent.o.Policy(k.table), state, "")
+	t.recordMet(&now, "")
 	return t.out.conflicts, now.decision
 }
 
@@ -206,10 +212,13 @@ func (l *Link) dropRechecks(works ...*keyWork) {
 	l.recheck = slices.DeleteFunc(l.recheck, func(r recheck) bool { return slices.Contains(works, r.work) })
 }
 
-// metLocal reports whether now holds a meeting with a local write that before did
-// not. (A meeting with another peer's write is recorded by that peer's link.)
-func (l *Link) metLocal(before, now []conflict.Meeting) bool {
-	return len(now) > 0 && now[0].Here.Tx.Origin == l.agent.o.Site && !sameMet(before, now)
+// metLocal reports whether now holds a conflict with a local write that before did
+// not. (One with another peer's write is recorded by that peer's link.)
+func (l *Link) metLocal(before, now *conflict.Decision) bool {
+	return slices.ContainsFunc(now.Pairs, func(p conflict.Pair) bool {
+		return (p.Older.Tx.Origin == l.agent.o.Site || p.Newer.Tx.Origin == l.agent.o.Site) &&
+			!slices.ContainsFunc(before.Pairs, func(b conflict.Pair) bool { return b.Same(&p) })
+	})
 }
 
 func sameMet(a, b []conflict.Meeting) bool {
@@ -299,7 +308,7 @@ func (l *Link) settleKey(ctx context.Context, c Checkpoint, k *keyWork) error {
 	if !ok {
 		return nil
 	}
-	met, decision := l.metSince(k, state)
+	met, decision := l.metSince(k)
 	w, differs := writeFor(k, state)
 	if differs = differs && !sameImage(state, k.current); differs {
 		missing, err := tx.Write(ctx, []Write{w})
@@ -316,7 +325,7 @@ func (l *Link) settleKey(ctx context.Context, c Checkpoint, k *keyWork) error {
 	if !differs && len(met) == 0 {
 		return nil
 	}
-	if err := tx.Record(ctx, met, nil); err != nil {
+	if err := tx.Record(ctx, distinct(met), nil); err != nil {
 		return err
 	}
 	k.decision = decision

@@ -119,13 +119,13 @@ func (t *rowwise) one(ctx context.Context, tx *change.Transaction, index int, r 
 			return nil
 		}
 		if p := t.l.agent.o.Policy(k.table); p.Base == conflict.Park && len(k.decision.Met) > 0 {
-			t.recordMet(k, p, k.current, "parked")
-			t.parkRow(tx, index, ReasonPolicy, "policy park: two sites wrote this row without knowing of each other", false)
+			t.recordMet(k, parkedByPolicy)
+			t.parkRow(tx, index, ReasonPolicy, parkedByPolicy, false)
 			t.block(works)
 			return nil
 		}
 		if d := &k.decision; !d.Known && d.Err != nil {
-			t.recordMet(k, t.l.agent.o.Policy(k.table), k.current, "parked")
+			t.recordMet(k, disputed(d.Err))
 			reason, message := undecided(d.Err)
 			t.parkRow(tx, index, reason, message, false)
 			t.block(works)
@@ -273,13 +273,12 @@ func (t *rowwise) carryOut(ctx context.Context, k *keyWork) error {
 		return errPartial
 	}
 	t.settled[k.key] = true
-	p := t.l.agent.o.Policy(k.table)
 	if d.Keep {
-		t.recordMet(k, p, k.current, "")
+		t.recordMet(k, "")
 		t.out.kept++
 		return nil
 	}
-	t.recordMet(k, p, d.State, "")
+	t.recordMet(k, "")
 	if !sameImage(d.State, k.final) {
 		t.out.merged++
 	}
@@ -289,7 +288,7 @@ func (t *rowwise) carryOut(ctx context.Context, k *keyWork) error {
 func (t *rowwise) recordOnce(k *keyWork) {
 	if !t.settled[k.key] {
 		t.settled[k.key] = true
-		t.recordMet(k, t.l.agent.o.Policy(k.table), k.final, "")
+		t.recordMet(k, "")
 	}
 }
 

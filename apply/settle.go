@@ -182,7 +182,7 @@ func (l *Link) attempt(ctx context.Context, g *group, previous uint64, before <-
 		if l.agent.o.Stop && len(t.out.parkedChanges) > 0 {
 			return fmt.Errorf("%w: %s", change.ErrRefused, t.out.parkedChanges[0].Message)
 		}
-		if err := tx.Record(ctx, t.out.conflicts, t.out.parkedChanges); err != nil {
+		if err := tx.Record(ctx, distinct(t.out.conflicts), t.out.parkedChanges); err != nil {
 			return err
 		}
 	}
@@ -294,6 +294,9 @@ func (s *LinkStatus) addRows(out *result) {
 	s.Parked += uint64(out.parked)
 	s.Received = s.AppliedRows + s.KeptLocal + s.Merged + s.Parked
 	for i := range out.conflicts {
+		if out.conflicts[i].Again || out.conflicts[i].Withdrawn {
+			continue
+		}
 		s.Conflicts[out.conflicts[i].Table.QualifiedName()+"\x00"+out.conflicts[i].Kind]++
 	}
 }

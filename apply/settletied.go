@@ -12,7 +12,7 @@ import (
 // tie it to, are made what the joint fold of their writes says.
 func (l *Link) settleTied(ctx context.Context, c Checkpoint, k *keyWork) error {
 	w := l.agent.o.Window
-	tied := w.States(k.table, k.key)
+	tied, _ := w.States(k.table, k.key)
 	if len(tied) == 0 || l.agent.park.blocks(k.table, k.key) {
 		return nil
 	}
@@ -39,14 +39,19 @@ func (l *Link) settleTied(ctx context.Context, c Checkpoint, k *keyWork) error {
 	if err := l.askFence(ctx, p, 0, l.agent.o.FenceTimeout); err != nil {
 		return err
 	}
-	now := w.States(k.table, k.key)
+	now, collisions := w.States(k.table, k.key)
 	if len(now) == 0 {
 		return nil
 	}
 	if !slices.EqualFunc(tied, now, func(a, b conflict.Other) bool { return a.Key == b.Key }) {
 		return errSurprise
 	}
-	met, decision := l.metSince(k, now[0].State)
+	met, decision := l.metSince(k)
+	fresh, err := l.lacking(ctx, l.collisionsOf(collisions))
+	if err != nil {
+		return err
+	}
+	met = append(met, fresh...)
 	made, changed, err := l.writeTied(ctx, tx, works, now)
 	if err != nil {
 		return err
@@ -59,7 +64,7 @@ func (l *Link) settleTied(ctx context.Context, c Checkpoint, k *keyWork) error {
 			return err
 		}
 	}
-	if err := tx.Record(ctx, met, nil); err != nil {
+	if err := tx.Record(ctx, distinct(met), nil); err != nil {
 		return err
 	}
 	k.decision = decision
@@ -68,6 +73,19 @@ func (l *Link) settleTied(ctx context.Context, c Checkpoint, k *keyWork) error {
 	}
 	l.countRows(&result{conflicts: met})
 	return nil
+}
+
+// collisionsOf are those of a local write: an application may have taken a value between
+// the last look at it and the commit.
+func (l *Link) collisionsOf(all []conflict.Collision) []Conflict {
+	local := func(w *conflict.Write) bool { return w != nil && w.Tx.Origin == l.agent.o.Site }
+	var out []Conflict
+	for i := range all {
+		if c := &all[i]; local(c.TakerWrite) || local(c.HeldWrite) {
+			out = append(out, l.collisionOf(c))
+		}
+	}
+	return out
 }
 
 // readTied reads and locks the rows, and gives a work for each; k's own is k.
@@ -131,7 +149,7 @@ func (l *Link) stillTied(ctx context.Context, tx Tx, k *keyWork, states []confli
 	if err := l.askFence(ctx, p, 0, l.agent.o.FenceTimeout); err != nil {
 		return err
 	}
-	now := l.agent.o.Window.States(k.table, k.key)
+	now, _ := l.agent.o.Window.States(k.table, k.key)
 	if !slices.EqualFunc(now, states, func(a, b conflict.Other) bool { return a.Key == b.Key && sameImage(a.State, b.State) }) {
 		return errSurprise
 	}

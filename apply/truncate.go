@@ -28,20 +28,14 @@ func (t *rowwise) truncate(ctx context.Context, r *change.Row) error {
 		return err
 	}
 	for _, k := range met {
-		state := k.current
 		if !k.decision.Keep {
-			state = k.decision.State
-			if err := t.bring(ctx, k, state); err != nil {
+			if err := t.bring(ctx, k, k.decision.State); err != nil {
 				return err
 			}
 		}
 		// What the transaction wrote on the key after the truncate stands for both.
 		if t.g.byKey[k.key] == nil {
-			resolution := ""
-			if k.decision.Err != nil {
-				resolution = "parked"
-			}
-			t.recordMet(k, t.l.agent.o.Policy(r.Table), state, resolution)
+			t.recordMet(k, disputed(k.decision.Err))
 		}
 	}
 	return nil
@@ -115,7 +109,7 @@ func (t *rowwise) truncateValues(ctx context.Context, table *change.Table) error
 		if o.Table.QualifiedName() != table.QualifiedName() || t.l.agent.park.blocks(o.Table, o.Key) {
 			continue
 		}
-		k := &keyWork{key: o.Key, table: o.Table, image: o.Image, decision: conflict.Decision{State: o.State, Partial: o.Partial, Met: o.Met}}
+		k := &keyWork{key: o.Key, table: o.Table, image: o.Image, decision: conflict.Decision{State: o.State, Partial: o.Partial, Met: o.Met, Pairs: o.Pairs}}
 		left[o.Key] = k
 		order = append(order, k)
 	}
@@ -152,7 +146,7 @@ func (t *rowwise) truncateValues(ctx context.Context, table *change.Table) error
 				return err
 			}
 		}
-		t.recordMet(k, t.l.agent.o.Policy(table), k.decision.State, "")
+		t.recordMet(k, "")
 	}
 	return nil
 }

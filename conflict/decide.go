@@ -32,6 +32,12 @@ type Decision struct {
 	Err error
 	// Met are the true conflicts: pairs of writes that did not know each other.
 	Met []Meeting
+	// Pairs are the conflicts to be recorded, when anything was met.
+	Pairs []Pair
+	// Stands names the write whose row this site has, of those in flight, where the window
+	// keeps versions only; Lacks has a bit for each column that it does not carry.
+	Stands change.Version
+	Lacks  uint64
 }
 
 // Meeting is a pair of writes on one key of which neither knew the other: one that
@@ -85,18 +91,9 @@ func (w *Window) decideLatest(tt *tableTraffic, k Key, es []*Write, final []chan
 			return
 		}
 	}
-	w.latest.each(k, func(l *latest) { consider(l.tx, l.op, l.unchanged, l.left) })
-	for _, b := range w.bulk {
-		op, err := b.op(k)
-		if err != nil {
-			w.latest.spilled.err = err
-		}
-		if op != 0 {
-			consider(b.tx, op, 0, b.left[tt])
-		}
-	}
-	for _, t := range tt.truncates {
-		consider(t, change.Delete, 0, 0)
+	w.eachLatest(tt, k, func(l *latest) { consider(l.tx, l.op, l.unchanged, l.left) })
+	if len(d.Met) > 0 {
+		w.pairLatest(tt, k, es, &d)
 	}
 	if d.Keep && last.Op != change.Delete && left&^(&Write{Op: change.Update, Image: final}).UnchangedMask()&columns(final) != 0 {
 		// What is later here does not carry all that this write does: not wholly kept.
@@ -108,6 +105,51 @@ func (w *Window) decideLatest(tt *tableTraffic, k Key, es []*Write, final []chan
 		d.Partial = lacking.UnchangedMask()&^unchanged != 0
 	}
 	return d
+}
+
+// eachLatest calls f for all writes of k in flight, of a table of which the window keeps
+// versions only: the latest of each origin, those of large transactions, and truncates.
+func (w *Window) eachLatest(tt *tableTraffic, k Key, f func(*latest)) {
+	w.latest.each(k, f)
+	for _, b := range w.bulk {
+		op, err := b.op(k)
+		if err != nil {
+			w.latest.spilled.err = err
+		}
+		if op != 0 {
+			f(&latest{tx: b.tx, op: op, left: b.left[tt]})
+		}
+	}
+	for _, t := range tt.truncates {
+		f(&latest{tx: t, op: change.Delete})
+	}
+}
+
+// pairLatest finds the conflicts to be recorded.
+func (w *Window) pairLatest(tt *tableTraffic, k Key, es []*Write, d *Decision) {
+	var writes []*Write
+	w.eachLatest(tt, k, func(l *latest) {
+		truncate := slices.Contains(tt.truncates, l.tx)
+		wiped := slices.ContainsFunc(tt.truncates, func(t *Tx) bool { return t.Version() == l.tx.Version() })
+		if d.Stands.Less(l.tx.Version()) { // perhaps an earlier part of what arrives
+			d.Stands, d.Lacks = l.tx.Version(), l.left
+		}
+		if holds(es, l.tx.Version()) || truncate && holds(writes, l.tx.Version()) {
+			return
+		}
+		writes, _ = place(writes, &Write{Tx: l.tx, Op: l.op, Table: es[0].Table, Wiped: wiped})
+	})
+	writes, _ = placeAll(writes, es)
+	d.Pairs = slices.DeleteFunc(arriving(pairs(writes, change.Version{}), es), func(p Pair) bool { return p.Again })
+	for i := range d.Pairs {
+		p := &d.Pairs[i]
+		p.Result = State{Image: p.Newer.Image, Table: p.Newer.Table}
+		if p.Newer.Truncates() && p.Older.Image != nil {
+			gone := *p.Older // where it was written nobody has it any more
+			gone.Image = nil
+			p.Older = &gone
+		}
+	}
 }
 
 // columns has a bit set for each of the first 64 columns of an image.
@@ -145,6 +187,9 @@ func (w *Window) decideList(tt *tableTraffic, k Key, es []*Write, final []change
 			d.Met = meet(d.Met, e, h)
 		}
 	}
+	if len(d.Met) > 0 {
+		d.Pairs = w.pairList(tt, k, es)
+	}
 	if w.meetsOthers(k, es, !d.Known) {
 		d.Known, d.Joint = false, true
 		return d
@@ -164,6 +209,22 @@ func (w *Window) decideList(tt *tableTraffic, k Key, es []*Write, final []change
 	d.State, d.Err = state.Image, state.Err
 	d.Partial = guesses(d.State, writes)
 	return d
+}
+
+// pairList finds the conflicts to be recorded once es are in the key's list.
+func (w *Window) pairList(tt *tableTraffic, k Key, es []*Write) []Pair {
+	writes, base := w.listWith(tt, k)
+	from := es[0].Tx.Version()
+	if l := w.lists[k]; l != nil && base.past != nil {
+		es = es[after(es, l.folded):]
+	}
+	if len(es) == 0 {
+		return nil
+	}
+	writes, _ = placeAll(writes, es)
+	all := arriving(pairs(writes, from), es)
+	w.policy(es[0].Table).explain(all, startOf(writes, base), writes)
+	return all
 }
 
 // startOf is the row before the first write of a list: as the log tells it, since that

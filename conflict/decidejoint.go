@@ -25,6 +25,7 @@ type Other struct {
 	// Partial: State lacks a value that no log has.
 	Partial bool
 	Met     []Meeting // of a row of a truncated table
+	Pairs   []Pair    // of the row, to be recorded
 }
 
 // Joint is the decision about one transaction as a whole, where its keys are tied to
@@ -34,8 +35,12 @@ type Joint struct {
 	Others    []Other
 	// Left are the rows with writes in flight that a truncated table keeps: all others
 	// of it go.
-	Left       []Other
-	Collisions []Collision // that this transaction is part of
+	Left []Other
+	// Again are rows that did not arrive, with conflicts that read otherwise now.
+	Again []Other
+	// Collisions are those that there are now that the transaction is there, Withdrawn
+	// those that there were without it. A collision of both is in neither.
+	Collisions, Withdrawn []Collision
 }
 
 // DecideJoint tells what becomes of everything that one transaction wrote, and of the
@@ -112,8 +117,19 @@ func (w *Window) decideTable(mine *Tx, table *change.Table, arrivals []Arrival, 
 	for n, r := range before {
 		here[n] = r.Writes
 	}
-	w.jointly(table, before)
+	paired := make([][]Pair, len(after))
+	for n, r := range after {
+		paired[n] = arriving(pairs(r.Writes, mine.Version()), []*Write{{Tx: mine}})
+		r.Steps = map[*Write]*Step{}
+		for _, p := range paired[n] {
+			r.Steps[p.Newer] = &Step{}
+		}
+	}
+	withdrawn := w.jointly(table, before)
 	collisions := w.jointly(table, after)
+	for n, r := range after {
+		told(paired[n], r.Writes, r.Steps)
+	}
 
 	failed := w.disputedWith(mine, table, here)
 	for _, r := range after {
@@ -130,7 +146,7 @@ func (w *Window) decideTable(mine *Tx, table *change.Table, arrivals []Arrival, 
 	for n, i := range at {
 		d := &out.Decisions[i]
 		a := &arrivals[i]
-		d.Known = known
+		d.Known, d.Pairs = known, paired[n]
 		if known {
 			d.State = a.Final
 			continue
@@ -145,7 +161,7 @@ func (w *Window) decideTable(mine *Tx, table *change.Table, arrivals []Arrival, 
 		d.Partial = guesses(d.State, after[n].Writes)
 	}
 	if wiped {
-		w.left(mine, table, before[len(at):], after[len(at):], failed, out)
+		w.left(mine, table, before[len(at):], after[len(at):], paired[len(at):], failed, out)
 	}
 	if known || failed != nil {
 		return
@@ -158,11 +174,38 @@ func (w *Window) decideTable(mine *Tx, table *change.Table, arrivals []Arrival, 
 			out.Others = append(out.Others, o)
 		}
 	}
+	for n := len(at); n < len(after) && !wiped; n++ {
+		if o := w.other(before[n], after[n]); o.Image != nil && len(paired[n]) > 0 {
+			o.Pairs = paired[n]
+			out.Again = append(out.Again, o)
+		}
+	}
 	for _, c := range collisions {
-		if c.TakerWrite.Tx.Version() == mine.Version() || c.HeldWrite != nil && c.HeldWrite.Tx.Version() == mine.Version() {
+		if again && c.of(mine) || !slices.ContainsFunc(withdrawn, c.same) {
 			out.Collisions = append(out.Collisions, c)
 		}
 	}
+	for _, c := range withdrawn {
+		if !slices.ContainsFunc(collisions, c.named) {
+			out.Withdrawn = append(out.Withdrawn, c)
+		}
+	}
+}
+
+// of reports whether tx is part of the collision.
+func (c *Collision) of(tx *Tx) bool {
+	return c.TakerWrite.Tx.Version() == tx.Version() || c.HeldWrite != nil && c.HeldWrite.Tx.Version() == tx.Version()
+}
+
+// named reports whether the two are of the same rows and writes, same whether they read
+// the same too.
+func (c *Collision) named(o Collision) bool {
+	return c.Taker == o.Taker && c.Holder == o.Holder && c.TakerWrite.Tx.Version() == o.TakerWrite.Tx.Version() &&
+		(c.HeldWrite == nil) == (o.HeldWrite == nil) && (c.HeldWrite == nil || c.HeldWrite.Tx.Version() == o.HeldWrite.Tx.Version())
+}
+
+func (c *Collision) same(o Collision) bool {
+	return c.named(o) && c.Refused == o.Refused && sameState(c.TakerState, o.TakerState) && sameState(c.HeldState, o.HeldState)
 }
 
 // goneOtherwise reports whether a row that is not there is not there for another reason
@@ -175,33 +218,42 @@ func goneOtherwise(before, after *JointRow) bool {
 // States folds the list of a key as it stands, with those of all keys that values of
 // unique keys tie it to: the rows as they must be. The key's own comes first, the others
 // in order. Nil when the key has no list, or its fold is not determined, or the sites would
-// not fold it alike.
-func (w *Window) States(table *change.Table, k Key) []Other {
+// not fold it alike. The key's own has all its conflicts; those of values are told too.
+func (w *Window) States(table *change.Table, k Key) ([]Other, []Collision) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	tt := w.traffic(table)
 	if tt.versionsOnly || w.lists[k] == nil || w.disputed(table) != nil {
-		return nil
+		return nil, nil
 	}
 	rows := w.component(tt, append([]Key{k}, w.tied(map[Key]bool{k: true}, nil)...))
-	w.jointly(table, rows)
+	own := pairs(rows[0].Writes, change.Version{})
+	rows[0].Steps = map[*Write]*Step{}
+	for _, p := range own {
+		rows[0].Steps[p.Newer] = &Step{}
+	}
+	collisions := w.jointly(table, rows)
+	told(own, rows[0].Writes, rows[0].Steps)
 	var out []Other
 	for i, r := range rows {
 		o := w.other(r, r)
 		undetermined := r.State.Err != nil || o.Image == nil || o.Partial
 		if i == 0 && undetermined {
-			return nil
+			return nil, nil
+		}
+		if i == 0 {
+			o.Pairs = own
 		}
 		if !undetermined {
 			out = append(out, o)
 		}
 	}
-	return out
+	return out, collisions
 }
 
 // left adds the rows that a truncated table keeps. When a rule could not decide
 // (failed) nothing is taken away from under whoever has to.
-func (w *Window) left(mine *Tx, table *change.Table, before, after []*JointRow, failed error, out *Joint) {
+func (w *Window) left(mine *Tx, table *change.Table, before, after []*JointRow, paired [][]Pair, failed error, out *Joint) {
 	for n, r := range after {
 		if failed != nil {
 			r.State = before[n].State
@@ -215,6 +267,7 @@ func (w *Window) left(mine *Tx, table *change.Table, before, after []*JointRow, 
 				o.Met = meet(o.Met, &Write{Tx: mine, Op: change.Delete, Table: table}, h)
 			}
 		}
+		o.Pairs = paired[n]
 		if o.State != nil || len(o.Met) > 0 {
 			out.Left = append(out.Left, o)
 		}

@@ -48,9 +48,7 @@ func Fold(p Policy, base State, writes []*Write) State {
 // how far the list has been shortened.
 func Common(p Policy, base State, writes []*Write, at int) State {
 	f := newFolding(p, base)
-	if f.commons == nil {
-		f.commons = []common{{state: f.state}}
-	}
+	f.keepCommons()
 	for _, w := range writes[:at] {
 		f.step(w)
 	}

@@ -19,6 +19,8 @@ type JointRow struct {
 	// Displaced, out, are the transactions that took a value from the row, which deleted it.
 	// What comes later and did not know of them is decided against that delete.
 	Displaced []*Tx
+	// Steps are the writes of which it is asked what the fold came by; nil: none.
+	Steps map[*Write]*Step
 }
 
 // Collision is a write that took a value of a unique key that another row held, where
@@ -61,7 +63,11 @@ func FoldJoint(p Policy, rows []*JointRow) []Collision {
 	j := joint{policy: p, holders: map[Claim]*jointRow{}}
 	for _, r := range rows {
 		r.Displaced = nil
-		j.rows = append(j.rows, &jointRow{row: r, folding: newFolding(p, r.Base)})
+		f := newFolding(p, r.Base)
+		if len(r.Steps) > 0 {
+			f.keepCommons()
+		}
+		j.rows = append(j.rows, &jointRow{row: r, folding: f})
 	}
 	slices.SortFunc(j.rows, func(a, b *jointRow) int { return compareKeys(a.row.Key, b.row.Key) })
 	for _, r := range j.rows {
@@ -131,6 +137,9 @@ func (j *joint) step() bool {
 	}
 	j.settle(stepped)
 	for _, r := range stepped {
+		if s := r.row.Steps[r.write()]; s != nil {
+			*s = Step{Common: r.folding.common(), State: r.folding.state}
+		}
 		r.next++
 	}
 	return len(stepped) > 0

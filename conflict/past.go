@@ -75,6 +75,7 @@ func (c *columnWrites) clone() *columnWrites {
 // not every write behind them has.
 func (w *Window) foldFront(k Key, l *list, base State, writes []*Write, n int) {
 	f := newFolding(w.policy(l.table), base)
+	f.keepCommons() // for the record of what is still to come
 	needs := change.Seen{}
 	if base.past != nil {
 		needs = maps.Clone(base.past.needs)

@@ -182,6 +182,10 @@ func (w *twins) compare() {
 			}
 			got.Met = want.Met
 		}
+		if !SamePairs(want.Pairs, got.Pairs) {
+			w.t.Fatalf("key %d pairs %+v, want %+v", i, got.Pairs, want.Pairs)
+		}
+		got.Pairs = want.Pairs
 		if !reflect.DeepEqual(want, got) {
 			w.t.Fatalf("key %d: %+v, want %+v", i, got, want)
 		}

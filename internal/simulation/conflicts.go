@@ -1,7 +1,10 @@
 package simulation
 
 import (
+	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/concord-db/concord/apply"
 	"github.com/concord-db/concord/conflict"
@@ -19,107 +22,199 @@ func meetingOf(c *apply.Conflict) meeting {
 	return meeting{keyOf(c.Table, c.Key), c.Older.Version, c.Newer.Version, c.Kind == string(conflict.MultipleUnique)}
 }
 
-// judgeConflicts: a conflict that two sites recorded reads the same at both; and one
-// of two writes that met nothing else was recorded once at every site.
+// judgeConflicts: every site has recorded the same conflicts, they read the same, and they
+// are those that the history tells.
 func (w *World) judgeConflicts(h *history) {
-	records := map[meeting]map[change.Site][]apply.Conflict{}
-	for _, s := range w.sites {
-		for _, c := range s.db.conflicts {
-			m := meetingOf(&c)
-			if records[m] == nil {
-				records[m] = map[change.Site][]apply.Conflict{}
-			}
-			records[m][s.name] = append(records[m][s.name], c)
-		}
-	}
-	simple := h.simple()
-	for m, bySite := range records {
-		if h.uneven(m) {
-			continue
-		}
-		var one *apply.Conflict
-		for _, cs := range bySite {
-			for i := range cs {
-				if one == nil {
-					one = &cs[i]
-				}
-				w.sameConflict(m, one, &cs[i], simple[m] && !h.followed(m))
-			}
-		}
-	}
 	waiting := w.waiting()
-	for m := range simple {
-		if waiting[m.id] || h.followed(m) {
-			continue // what followed may have come before it
-		}
-		for _, s := range w.sites {
-			if n := len(records[m][s.name]); n != 1 {
-				w.fail(Conflicts, "%s recorded the conflict of %s and %s on %s %s %d times", s.name, m.older, m.newer, m.id.table, m.id.key, n)
+	wants := map[rowID]map[meeting]string{}
+	first := map[meeting]string{}
+	for _, s := range w.sites {
+		got := map[meeting]string{}
+		for i := range s.db.conflicts {
+			c := &s.db.conflicts[i]
+			m := meetingOf(c)
+			if w.unsure(h, m, waiting) {
+				continue
+			}
+			if got[m] != "" {
+				w.fail(Conflicts, "%s recorded the conflict of %s and %s on %s %s twice", s.name, m.older, m.newer, m.id.table, m.id.key)
+			}
+			got[m] = recordText(c)
+			if wants[m.id] == nil {
+				wants[m.id] = h.pairs(w, m.id)
+			}
+			if want, ok := wants[m.id][m]; !m.value && !ok && !h.disordered(s, m.id) && !h.overtaken(w, s, m) {
+				w.fail(Conflicts, "%s recorded a conflict of %s and %s on %s %s, which is none\n%s", s.name, m.older, m.newer, m.id.table, m.id.key, h.text(m.id))
+			} else if !m.value && ok && want != "" && want != got[m] && !h.disordered(s, m.id) {
+				w.fail(Conflicts, "%s recorded on %s %s\n    %s\nthe history tells\n    %s\n%s", s.name, m.id.table, m.id.key, got[m], want, h.text(m.id))
+			}
+			if m.value && first[m] == "" {
+				first[m] = got[m]
+			}
+			if m.value && first[m] != got[m] {
+				w.fail(Conflicts, "%s recorded\n    %s\nanother site\n    %s", s.name, got[m], first[m])
 			}
 		}
-	}
-}
-
-func (w *World) sameConflict(m meeting, a, b *apply.Conflict, whole bool) {
-	same := a.Kind == b.Kind && a.Policy == b.Policy && a.Older.Op == b.Older.Op && a.Newer.Op == b.Newer.Op &&
-		a.Older.Seq == b.Older.Seq && a.Newer.Seq == b.Newer.Seq
-	// What becomes of a name depends on the other rows too.
-	// A row that waits for a person stays what it was at each site.
-	waits := a.Resolution == "parked" && b.Resolution == "parked"
-	if whole && !waits && m.id.table != partTable.QualifiedName() && m.id.table != namesTable.QualifiedName() {
-		same = same && slices.Equal(a.Result, b.Result) && a.Resolution == b.Resolution
-	}
-	if !same {
-		w.fail(Conflicts, "the conflict of %s and %s on %s %s reads %s %s %v/%v %s %s and %s %s %v/%v %s %s", m.older, m.newer, m.id.table, m.id.key,
-			a.Kind, a.Policy, a.Older.Op, a.Newer.Op, imageText(a.Result), a.Resolution,
-			b.Kind, b.Policy, b.Older.Op, b.Newer.Op, imageText(b.Result), b.Resolution)
-	}
-}
-
-// simple lists the pairs of writes that did not know each other, where neither met
-// any other write unknown to it. Truncates are left out: they are recorded per row
-// that is there.
-func (h *history) simple() map[meeting]bool {
-	out := map[meeting]bool{}
-	for id := range h.writes {
-		all := h.of(id)
-		met := make([][]int, len(all))
-		for i := range all {
-			for j := range i {
-				if !all[i].tx.knew(all[j].tx) && !all[j].tx.knew(all[i].tx) {
-					met[i] = append(met[i], j)
-					met[j] = append(met[j], i)
+		for id := range h.writes {
+			if wants[id] == nil {
+				wants[id] = h.pairs(w, id)
+			}
+			for m := range wants[id] {
+				if got[m] == "" && !w.unsure(h, m, waiting) && !h.disordered(s, m.id) && !h.overtaken(w, s, m) {
+					w.fail(Conflicts, "%s did not record the conflict of %s and %s on %s %s\n%s", s.name, m.older, m.newer, id.table, id.key, h.text(id))
 				}
 			}
 		}
-		for i := range all {
-			if len(met[i]) != 1 || len(met[met[i][0]]) != 1 || met[i][0] > i {
+	}
+}
+
+// unsure reports whether sites may differ about a conflict: a row that waits for a person
+// is decided against what had arrived; and of rows that were truncated away not every site
+// has the images, nor records anew what the truncate made of them.
+func (w *World) unsure(h *history, m meeting, waiting map[rowID]bool) bool {
+	// A site that lacked the table at first says that it saw what it held back.
+	lacked := slices.ContainsFunc(w.sites, func(s *site) bool { return s.lacked })
+	return lacked || waiting[m.id] || h.truncated(m.id.table) || h.uneven(m)
+}
+
+// recordText is everything in a record that must read the same.
+func recordText(c *apply.Conflict) string {
+	side := func(s *apply.Side) string {
+		return fmt.Sprintf("%s %s:%d xid %d at %d %s", s.Op, s.Version.Origin, s.Seq, s.XID, s.Commit.UnixMicro(), imageText(s.Image))
+	}
+	base := "unknown"
+	if c.BaseKnown {
+		base = imageText(c.Base)
+	}
+	return strings.Join([]string{c.Kind, c.Policy, side(&c.Older), side(&c.Newer), "base " + base, "result " + imageText(c.Result), c.Resolution, c.Message}, "; ")
+}
+
+// pairs are the conflicts of a row: two effects that did not know each other, of which
+// no effect that knew the one met the other. What each reads is "" where the history
+// of the row alone does not tell.
+func (h *history) pairs(w *World, id rowID) map[meeting]string {
+	out := map[meeting]string{}
+	all := h.of(id)
+	met := func(a, b *effect) bool { return !a.tx.knew(b.tx) && !b.tx.knew(a.tx) }
+	var states []outcome
+	policy := w.policyOf(w.sites[0].db.shapes[id.table])
+	for j := range all {
+		for i := range j {
+			older, newer := &all[i], &all[j]
+			if !met(older, newer) {
 				continue
 			}
-			o, n := all[met[i][0]], all[i]
-			if o.tx.wiped[id.table] || n.tx.wiped[id.table] || o.tx.spread[id] || n.tx.spread[id] {
+			if slices.ContainsFunc(all, func(k effect) bool {
+				return k.tx.knew(older.tx) && met(&k, newer) || k.tx.knew(newer.tx) && met(&k, older)
+			}) {
 				continue
 			}
-			out[meeting{id: id, older: change.Version{HLC: o.tx.hlc, Origin: o.tx.origin}, newer: change.Version{HLC: n.tx.hlc, Origin: n.tx.origin}}] = true
+			if states == nil {
+				states = foldStates(policy, all)
+			}
+			m := meeting{id: id, older: older.tx.version(), newer: newer.tx.version()}
+			out[m] = ""
+			if id.table != namesTable.QualifiedName() && id.table != partTable.QualifiedName() {
+				out[m] = h.pairText(policy, id, all, states, i, j)
+			}
 		}
 	}
 	return out
 }
 
-// uneven reports whether one of the two wrote the row in more than one part, or
-// truncated its table as well: such a conflict is recorded as a site meets it.
-func (h *history) uneven(m meeting) bool {
-	for _, t := range h.txs {
-		if v := (change.Version{HLC: t.hlc, Origin: t.origin}); (v == m.older || v == m.newer) && (t.spread[m.id] || t.wiped[m.id.table] || m.value && t.parts > 1) {
+// pairText is the recordText of a conflict as the history tells it.
+func (h *history) pairText(p conflict.Policy, id rowID, all []effect, states []outcome, i, j int) string {
+	older, newer := &all[i], &all[j]
+	c := apply.Conflict{
+		Policy: p.String(), Older: older.side(), Newer: newer.side(), Resolution: "merged",
+	}
+	c.Kind = string(conflict.KindOf(c.Older.Op, c.Newer.Op))
+	after := states[j+1]
+	if p.VersionsOnly() {
+		c.Result = c.Newer.Image
+	} else {
+		c.Result, c.Base, c.BaseKnown = after.row, shared(id.table, all, states, j).row, true
+		if base := shared(id.table, all, states, j); base.failed {
+			c.Base, c.BaseKnown = nil, false
+		}
+	}
+	same := func(a, b []change.Value) bool { return (a == nil) == (b == nil) && slices.Equal(a, b) }
+	switch {
+	case after.failed || p.Base == conflict.Park:
+		return "" // it waits for a person
+	case p.VersionsOnly() || same(c.Result, c.Newer.Image):
+		c.Resolution = "newer"
+	case same(c.Result, c.Older.Image):
+		c.Resolution = "older"
+	}
+	return recordText(&c)
+}
+
+func (e *effect) side() apply.Side {
+	op := map[byte]change.Op{'I': change.Insert, 'U': change.Update, 'D': change.Delete}[e.op]
+	return apply.Side{Version: e.tx.version(), Seq: e.tx.seq, XID: e.tx.xid, Commit: time.UnixMicro(e.tx.commit), Op: op, Image: e.after}
+}
+
+func (t *transaction) version() change.Version { return change.Version{HLC: t.hlc, Origin: t.origin} }
+
+// truncated reports whether a table was truncated.
+func (h *history) truncated(table string) bool {
+	return slices.ContainsFunc(h.txs, func(t *transaction) bool { return t.wiped[table] })
+}
+
+// disordered reports whether a site applied a write of the row before one that it knew: the
+// order had been waived. Which conflicts there were is not known then.
+func (h *history) disordered(s *site, id rowID) bool {
+	applied := func(t *transaction) int {
+		local := uint64(0)
+		for i := range s.db.log {
+			switch r := &s.db.log[i]; {
+			case r.local:
+				if local++; t.origin == s.name && local == t.seq {
+					return i
+				}
+			case r.mark.Origin == t.origin && r.mark.Seq >= t.seq:
+				return i
+			}
+		}
+		return len(s.db.log)
+	}
+	all := h.of(id)
+	for _, x := range all {
+		at := applied(x.tx)
+		if slices.ContainsFunc(all, func(k effect) bool { return k.tx.knew(x.tx) && applied(k.tx) < at }) {
 			return true
 		}
 	}
 	return false
 }
 
-// followed reports whether the row was written again after the two.
-func (h *history) followed(m meeting) bool {
+// overtaken reports whether an application of s wrote the row again, knowing both: when
+// there was no row to lock the first of its writes may have come between fence and commit,
+// and where the window keeps the latest only the second hides it.
+func (h *history) overtaken(w *World, s *site, m meeting) bool {
+	if !w.policyOf(w.sites[0].db.shapes[m.id.table]).VersionsOnly() || m.older.Origin != s.name && m.newer.Origin != s.name {
+		return false
+	}
+	var pair []*transaction
 	all := h.of(m.id)
-	last := all[len(all)-1].tx
-	return m.newer != change.Version{HLC: last.hlc, Origin: last.origin}
+	for _, e := range all {
+		if v := e.tx.version(); v == m.older || v == m.newer {
+			pair = append(pair, e.tx)
+		}
+	}
+	return slices.ContainsFunc(all, func(k effect) bool {
+		return k.tx.origin == s.name && k.tx.knew(pair[0]) && k.tx.knew(pair[1])
+	})
+}
+
+// uneven reports whether one of the two wrote the row in more than one part: such a
+// conflict is recorded as a site meets it.
+func (h *history) uneven(m meeting) bool {
+	for _, t := range h.txs {
+		if v := t.version(); (v == m.older || v == m.newer) && (t.spread[m.id] || m.value && t.parts > 1) {
+			return true
+		}
+	}
+	return false
 }

@@ -25,7 +25,7 @@ type record struct {
 
 	undo      []undoRow
 	point     apply.Checkpoint // before it
-	conflicts int
+	conflicts []apply.Conflict
 	parked    int
 	holds     map[heldTable]apply.Hold
 	effects   []string
@@ -117,7 +117,7 @@ func (db *Database) Flush() change.Position {
 func (db *Database) Beat(commit, beat time.Time) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	db.log = append(db.log, record{local: true, at: commit, beat: beat, conflicts: len(db.conflicts), parked: len(db.parked), holds: db.holds})
+	db.log = append(db.log, record{local: true, at: commit, beat: beat, conflicts: db.conflicts, parked: len(db.parked), holds: db.holds})
 	db.flushed = len(db.log)
 	db.wake()
 }
@@ -134,7 +134,7 @@ func (db *Database) Crash() {
 		if !r.local {
 			db.points[r.mark.Origin] = r.point
 		}
-		db.conflicts, db.parked, db.holds = db.conflicts[:r.conflicts], db.parked[:r.parked], r.holds
+		db.conflicts, db.parked, db.holds = r.conflicts, db.parked[:r.parked], r.holds
 		for _, e := range r.effects {
 			db.effects[e]--
 		}
@@ -301,7 +301,7 @@ func (s *session) rollbackTo() error {
 // install writes what the session wrote and appends it to the log.
 func (s *session) install(r record) {
 	db := s.db
-	r.conflicts, r.parked, r.holds = len(db.conflicts), len(db.parked), db.holds
+	r.conflicts, r.parked, r.holds = db.conflicts, len(db.parked), db.holds
 	for _, id := range s.order {
 		r.undo = append(r.undo, undoRow{id, db.rows[id]})
 		db.set(id, s.over[id])

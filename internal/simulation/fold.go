@@ -15,6 +15,8 @@ type transaction struct {
 	origin change.Site
 	seq    uint64
 	hlc    uint64
+	xid    uint64
+	commit int64
 	seen   change.Seen
 	rows   []change.Row
 	wiped  map[string]bool // tables it truncated
@@ -50,7 +52,7 @@ func (w *World) history() *history {
 					continue
 				}
 				if x.Part == 0 {
-					t = &transaction{origin: x.Origin, seq: x.Seq, hlc: x.HLC, seen: x.Seen, wiped: map[string]bool{}, spread: map[rowID]bool{}, in: map[rowID]int{}}
+					t = &transaction{origin: x.Origin, seq: x.Seq, hlc: x.HLC, xid: x.XID, commit: x.CommitTime.UnixMicro(), seen: x.Seen, wiped: map[string]bool{}, spread: map[rowID]bool{}, in: map[rowID]int{}}
 				}
 				t.note(x)
 				t.rows = append(t.rows, x.Rows...)

@@ -17,6 +17,11 @@ type outcome struct {
 
 // foldEffects folds effects, in version order, into what they make of no row.
 func foldEffects(p conflict.Policy, all []effect) outcome {
+	return foldStates(p, all)[len(all)]
+}
+
+// foldStates are the outcomes before the first effect and after each.
+func foldStates(p conflict.Policy, all []effect) []outcome {
 	states := []outcome{{}}
 	for i, e := range all {
 		var unknown []effect
@@ -37,7 +42,7 @@ func foldEffects(p conflict.Policy, all []effect) outcome {
 		}
 		states = append(states, now)
 	}
-	return states[len(all)]
+	return states
 }
 
 // shared is what the i-th effect and those it met have in common: the state at the

@@ -348,7 +348,7 @@ func (x *targetTx) Commit(ctx context.Context) error {
 		point: point, effects: x.effects,
 	})
 	x.commitHolds()
-	db.conflicts = append(db.conflicts, x.conflicts...)
+	db.conflicts = apply.Recorded(db.conflicts, x.conflicts)
 	db.parked = append(db.parked, x.parked...)
 	for _, e := range x.effects {
 		db.effects[e]++

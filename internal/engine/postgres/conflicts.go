@@ -124,7 +124,7 @@ type scannedSide struct {
 func (s *scannedSide) side() site.ConflictSide {
 	out := site.ConflictSide{
 		Origin: change.Site(s.origin), Seq: uint64(s.seq), HLC: uint64(s.hlc), XID: uint64(s.xid), Op: s.op,
-		Row: rowOrNull(s.row, s.op == change.Delete.String()),
+		Row: rowOrNull(s.row, s.op == change.Delete.String() || s.op == change.Truncate.String()),
 	}
 	if s.commit != nil {
 		at := s.commit.UTC()

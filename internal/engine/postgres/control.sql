@@ -43,7 +43,7 @@ CREATE TABLE IF NOT EXISTS concord.conflict (
     older_seq    bigint      NOT NULL,
     older_hlc    bigint      NOT NULL,
     older_op     text        NOT NULL,
-    older_row    jsonb,                -- null: it deleted the row, or (op not delete) it is not known
+    older_row    jsonb,                -- null: it deleted the row, or (op neither delete nor truncate) it is not known
     newer_origin text        NOT NULL,
     newer_seq    bigint      NOT NULL,
     newer_hlc    bigint      NOT NULL,

@@ -44,9 +44,19 @@ type conflictRecord struct {
 	Message     *string            `json:"message"`
 
 	// Not columns.
-	Withdrawn bool        `json:"withdrawn"`
-	OlderSeen change.Seen `json:"older_seen"`
-	NewerSeen change.Seen `json:"newer_seen"`
+	Arrived       []arrivalRecord `json:"arrived"`
+	Withdrawn     bool            `json:"withdrawn"`
+	OlderStanding bool            `json:"older_standing"`
+	NewerStanding bool            `json:"newer_standing"`
+	OlderSeen     change.Seen     `json:"older_seen"`
+	NewerSeen     change.Seen     `json:"newer_seen"`
+}
+
+// arrivalRecord is an apply.Arrival.
+type arrivalRecord struct {
+	Origin change.Site `json:"origin"`
+	Seq    uint64      `json:"seq"`
+	Seen   change.Seen `json:"seen"`
 }
 
 // conflictSQL records conflicts: those that they supersede or withdraw go, one that is
@@ -56,34 +66,37 @@ var conflictSQL = `WITH r AS (SELECT * FROM jsonb_to_recordset($1::jsonb) AS r(a
 	unique_key text, kind text, policy text, resolution text,
 	older_origin text, older_seq int8, older_hlc int8, older_xid int8, older_commit timestamptz, older_op text, older_row jsonb,
 	newer_origin text, newer_seq int8, newer_hlc int8, newer_xid int8, newer_commit timestamptz, newer_op text, newer_row jsonb,
-	base_row jsonb, base_known bool, result_row jsonb, message text, withdrawn bool, older_seen jsonb, newer_seen jsonb)),
+	base_row jsonb, base_known bool, result_row jsonb, message text, withdrawn bool, older_standing bool, newer_standing bool, arrived jsonb, older_seen jsonb, newer_seen jsonb)),
 gone AS (DELETE FROM concord.conflict c USING r WHERE c.key_hash = r.key_hash AND c.other_hash = r.other_hash
 	AND CASE WHEN c.older_hlc = r.older_hlc AND c.older_origin = r.older_origin AND c.newer_hlc = r.newer_hlc AND c.newer_origin = r.newer_origin THEN r.withdrawn
-		WHEN c.unique_key IS NOT NULL OR r.unique_key IS NOT NULL THEN false
-		ELSE (` + over("c.older", "c.newer") + `) OR (` + over("c.newer", "c.older") + `) END)
+		WHEN c.unique_key IS NOT NULL OR r.unique_key IS NOT NULL OR ('truncate' IN (c.older_op, c.newer_op)) <> ('truncate' IN (r.older_op, r.newer_op)) THEN false
+		ELSE EXISTS (SELECT FROM jsonb_to_recordset(r.arrived) AS e(origin text, seq int8, seen jsonb) WHERE ` + knew("e.", "c.older") + ` <> ` + knew("e.", "c.newer") + `)
+			OR (` + over("c.older", "c.newer") + `) OR (` + over("c.newer", "c.older") + `) END)
 INSERT INTO concord.conflict AS had (at, table_name, key, key_hash, other_hash, unique_key, kind, policy, resolution,
 	older_origin, older_seq, older_hlc, older_xid, older_commit, older_op, older_row,
 	newer_origin, newer_seq, newer_hlc, newer_xid, newer_commit, newer_op, newer_row, base_row, base_known, result_row, message)
 SELECT at, table_name, key, key_hash, other_hash, unique_key, kind, policy, resolution,
 	older_origin, older_seq, older_hlc, older_xid, older_commit, older_op, ` + imageOf("older") + `,
-	newer_origin, newer_seq, newer_hlc, newer_xid, newer_commit, newer_op, ` + imageOf("newer") + `, base_row, base_known, result_row, message
+	newer_origin, newer_seq, newer_hlc, newer_xid, newer_commit, newer_op, ` + imageOf("newer") + `, base_row, base_known,
+	CASE WHEN resolution = 'newer' AND (result_row IS NULL OR newer_standing) THEN ` + imageOf("newer") + ` ELSE result_row END, message
 FROM r WHERE NOT withdrawn
 ON CONFLICT (key_hash, other_hash, older_hlc, older_origin, newer_hlc, newer_origin) DO UPDATE SET
 	kind = excluded.kind, policy = excluded.policy, resolution = excluded.resolution, unique_key = excluded.unique_key, message = excluded.message,
-	older_op = excluded.older_op, older_row = CASE WHEN excluded.older_op <> 'delete' THEN coalesce(excluded.older_row, had.older_row) END,
-	newer_op = excluded.newer_op, newer_row = CASE WHEN excluded.newer_op <> 'delete' THEN coalesce(excluded.newer_row, had.newer_row) END,
-	base_row = excluded.base_row, base_known = excluded.base_known, result_row = excluded.result_row`
+	older_op = excluded.older_op, older_row = CASE WHEN excluded.older_op NOT IN ('delete', 'truncate') THEN coalesce(excluded.older_row, had.older_row) END,
+	newer_op = excluded.newer_op, newer_row = CASE WHEN excluded.newer_op NOT IN ('delete', 'truncate') THEN coalesce(excluded.newer_row, had.newer_row) END,
+	base_row = excluded.base_row, base_known = excluded.base_known,
+	result_row = CASE WHEN excluded.resolution = 'newer' AND excluded.newer_op NOT IN ('delete', 'truncate') THEN coalesce(excluded.result_row, excluded.newer_row, had.newer_row) ELSE excluded.result_row END`
 
 // over is apply.Conflict.Supersedes, where the older write of r comes after x and the
 // newer after y.
 func over(x, y string) string {
 	return fmt.Sprintf(`(%[1]s OR %[5]s) AND (%[4]s OR %[6]s) AND (%[4]s AND NOT %[3]s OR %[1]s AND NOT %[2]s)`,
-		knew("r.older", x), knew("r.older", y), knew("r.newer", x), knew("r.newer", y), isWrite("r.older", x), isWrite("r.newer", y))
+		knew("r.older_", x), knew("r.older_", y), knew("r.newer_", x), knew("r.newer_", y), isWrite("r.older", x), isWrite("r.newer", y))
 }
 
-// knew is whether the write of r had seen that of c.
+// knew is whether the write of r, a prefix of columns, had seen that of c.
 func knew(r, c string) string {
-	return fmt.Sprintf(`(CASE WHEN %[2]s_origin = %[1]s_origin THEN %[2]s_seq < %[1]s_seq ELSE %[2]s_seq <= coalesce((%[1]s_seen ->> %[2]s_origin)::int8, 0) END)`, r, c)
+	return fmt.Sprintf(`(CASE WHEN %[2]s_origin = %[1]sorigin THEN %[2]s_seq < %[1]sseq ELSE %[2]s_seq <= coalesce((%[1]sseen ->> %[2]s_origin)::int8, 0) END)`, r, c)
 }
 
 func isWrite(r, c string) string {
@@ -92,8 +105,11 @@ func isWrite(r, c string) string {
 
 // imageOf is the image of a side, or what another record of the row says it is.
 func imageOf(side string) string {
-	return fmt.Sprintf(`CASE WHEN %[1]s_op <> 'delete' THEN coalesce(%[1]s_row, (SELECT CASE WHEN c.older_hlc = r.%[1]s_hlc AND c.older_origin = r.%[1]s_origin THEN c.older_row ELSE c.newer_row END
-		FROM concord.conflict c WHERE c.key_hash = r.key_hash AND c.unique_key IS NULL AND (c.older_hlc = r.%[1]s_hlc AND c.older_origin = r.%[1]s_origin OR c.newer_hlc = r.%[1]s_hlc AND c.newer_origin = r.%[1]s_origin) LIMIT 1)) END`, side)
+	return fmt.Sprintf(`CASE WHEN %[1]s_op NOT IN ('delete', 'truncate') THEN coalesce(CASE WHEN NOT %[1]s_standing THEN %[1]s_row END,
+		(SELECT CASE WHEN c.older_hlc = r.%[1]s_hlc AND c.older_origin = r.%[1]s_origin THEN c.older_row ELSE c.newer_row END
+		FROM concord.conflict c WHERE c.key_hash = r.key_hash AND c.unique_key IS NULL AND (c.older_hlc = r.%[1]s_hlc AND c.older_origin = r.%[1]s_origin AND c.older_row IS NOT NULL
+			OR c.newer_hlc = r.%[1]s_hlc AND c.newer_origin = r.%[1]s_origin AND c.newer_row IS NOT NULL) LIMIT 1),
+		%[1]s_row) END`, side)
 }
 
 var _ apply.Recorder = (*DB)(nil)
@@ -134,11 +150,15 @@ func (db *DB) Recorded(ctx context.Context, conflicts []apply.Conflict) ([]bool,
 }
 
 func conflictRecordOf(c *apply.Conflict) conflictRecord {
+	arrived := make([]arrivalRecord, len(c.Arrived))
+	for i, a := range c.Arrived {
+		arrived[i] = arrivalRecord(a)
+	}
 	side := func(s *apply.Side) map[string]*string { return readable(c.Table, s.Image) }
 	return conflictRecord{
 		At: c.Time, Table: c.Table.QualifiedName(), Key: readable(c.Table, onlyKey(c.Table, c.Key)),
 		KeyHash: hashText(c.Row), OtherHash: hashText(c.Other), Unique: orNull(c.Unique),
-		Kind: c.Kind, Policy: c.Policy, Resolution: c.Resolution, Message: orNull(c.Message), Withdrawn: c.Withdrawn,
+		Kind: c.Kind, Policy: c.Policy, Resolution: c.Resolution, Message: orNull(c.Message), Withdrawn: c.Withdrawn, Arrived: arrived, OlderStanding: c.Older.Standing, NewerStanding: c.Newer.Standing,
 		OlderOrigin: c.Older.Version.Origin, OlderSeq: c.Older.Seq, OlderHLC: c.Older.Version.HLC, OlderOp: c.Older.Op.String(), OlderRow: side(&c.Older),
 		OlderXID: xidOrNull(c.Older.XID), OlderCommit: timeOrNull(c.Older.Commit), OlderSeen: c.Older.Seen,
 		NewerOrigin: c.Newer.Version.Origin, NewerSeq: c.Newer.Seq, NewerHLC: c.Newer.Version.HLC, NewerOp: c.Newer.Op.String(), NewerRow: side(&c.Newer),
