@@ -154,7 +154,7 @@ func distinct(all []Conflict) []Conflict {
 }
 
 // Recorded is what a table of conflicts that held had holds once fresh ones are recorded: those that
-// they supersede or withdraw go, one that is there reads as it says now, and an image
+// they supersede or withdraw go, those that one of had supersedes do not come, one that is there reads as it says now, and an image
 // that is not known is taken from a record that has it. had stays as it is.
 func Recorded(had, fresh []Conflict) []Conflict {
 	if len(fresh) == 0 {
@@ -167,9 +167,13 @@ func Recorded(had, fresh []Conflict) []Conflict {
 		if c.Withdrawn {
 			continue
 		}
+		if slices.ContainsFunc(had, func(o Conflict) bool { return o.Supersedes(&c) }) {
+			continue
+		}
 		for i := range had {
 			c.Fill(&had[i])
 		}
+		c.Arrived = nil
 		if i := slices.IndexFunc(out, func(o Conflict) bool { return c.Same(&o) }); i >= 0 {
 			out[i] = c
 		} else {

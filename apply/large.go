@@ -87,7 +87,9 @@ func (l *Link) oneLarge(ctx context.Context, first *change.Transaction, parts <-
 	if err := l.agent.o.Hook("commit"); err != nil {
 		return nil, err
 	}
+	unwatch := l.watch(total.works, total.unlocked)
 	if err := l.commit(ctx, tx); err != nil {
+		unwatch()
 		return nil, err
 	}
 	saved()

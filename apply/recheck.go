@@ -74,6 +74,23 @@ func (l *Link) awaitRecheck(works []*keyWork, unlocked map[*keyWork]bool, seq ui
 	}
 }
 
+// watch has the window keep what of those keys the local writes met, before the commit;
+// until they have been looked at again, or the commit has failed.
+func (l *Link) watch(works []*keyWork, unlocked map[*keyWork]bool) (unwatch func()) {
+	var watched []*keyWork
+	for _, k := range works {
+		if unlocked[k] && len(k.es) > 0 {
+			l.agent.o.Window.Watch(k.key, k.es)
+			watched = append(watched, k)
+		}
+	}
+	return func() {
+		for _, k := range watched {
+			l.agent.o.Window.Unwatch(k.key, k.es)
+		}
+	}
+}
+
 // recheckNow looks again at those keys whose row may have to change. The group that
 // wrote them still holds their reservations. It does not give up while ctx lasts.
 func (l *Link) recheckNow(ctx context.Context, c Checkpoint, holder *token) error {
@@ -129,7 +146,7 @@ func (l *Link) settleRechecks(ctx context.Context, c Checkpoint) error {
 	var todo, found []*keyWork
 	w := l.agent.o.Window
 	l.mu.Lock()
-	l.recheck = slices.DeleteFunc(l.recheck, func(r recheck) bool {
+	l.forgetRechecks(func(r recheck) bool {
 		if r.now || !w.SelfHasSeen(l.from, r.seq) {
 			return false
 		}
@@ -209,7 +226,20 @@ func (l *Link) metSince(k *keyWork) ([]Conflict, conflict.Decision) {
 func (l *Link) dropRechecks(works ...*keyWork) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.recheck = slices.DeleteFunc(l.recheck, func(r recheck) bool { return slices.Contains(works, r.work) })
+	l.forgetRechecks(func(r recheck) bool { return slices.Contains(works, r.work) })
+}
+
+// forgetRechecks drops those that gone says so of. Holds l.mu.
+func (l *Link) forgetRechecks(gone func(recheck) bool) {
+	l.recheck = slices.DeleteFunc(l.recheck, func(r recheck) bool {
+		if !gone(r) {
+			return false
+		}
+		if len(r.work.es) > 0 {
+			l.agent.o.Window.Unwatch(r.work.key, r.work.es)
+		}
+		return true
+	})
 }
 
 // metLocal reports whether now holds a conflict with a local write that before did
@@ -283,8 +313,11 @@ func (l *Link) settleKey(ctx context.Context, c Checkpoint, k *keyWork) error {
 	if len(k.table.Unique) > 0 {
 		return l.settleTied(ctx, c, k)
 	}
-	if _, ok := l.agent.o.Window.State(k.table, k.key); !ok || l.agent.park.blocks(k.table, k.key) {
+	if l.agent.park.blocks(k.table, k.key) {
 		return nil
+	}
+	if _, ok := l.agent.o.Window.State(k.table, k.key); !ok {
+		return l.recordSince(ctx, c, k)
 	}
 	c.Previous = c.Seq
 	tx, err := l.agent.target.Begin(ctx, c)
@@ -323,6 +356,40 @@ func (l *Link) settleKey(ctx context.Context, c Checkpoint, k *keyWork) error {
 		}
 	}
 	if !differs && len(met) == 0 {
+		return nil
+	}
+	if err := tx.Record(ctx, distinct(met), nil); err != nil {
+		return err
+	}
+	k.decision = decision
+	if err := l.agent.commit(ctx, tx); err != nil {
+		return err
+	}
+	l.countRows(&result{conflicts: met})
+	return nil
+}
+
+// recordSince records what a key has met since it was decided, where nothing tells what
+// its row must be.
+func (l *Link) recordSince(ctx context.Context, c Checkpoint, k *keyWork) error {
+	if len(k.es) == 0 {
+		return nil
+	}
+	c.Previous = c.Seq
+	tx, err := l.agent.target.Begin(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback(context.WithoutCancel(ctx))
+	p, err := tx.LogPosition(ctx)
+	if err != nil {
+		return err
+	}
+	if err := l.askFence(ctx, p, 0, l.agent.o.FenceTimeout); err != nil {
+		return err
+	}
+	met, decision := l.metSince(k)
+	if len(met) == 0 {
 		return nil
 	}
 	if err := tx.Record(ctx, distinct(met), nil); err != nil {

@@ -196,7 +196,9 @@ func (l *Link) attempt(ctx context.Context, g *group, previous uint64, before <-
 	if err := l.agent.o.Hook("commit"); err != nil {
 		return err
 	}
+	unwatch := l.watch(g.keys, t.out.unlocked)
 	if err := l.commit(ctx, tx); err != nil {
+		unwatch()
 		return err
 	}
 	saved()

@@ -13,8 +13,11 @@ import (
 func (l *Link) settleTied(ctx context.Context, c Checkpoint, k *keyWork) error {
 	w := l.agent.o.Window
 	tied, _ := w.States(k.table, k.key)
-	if len(tied) == 0 || l.agent.park.blocks(k.table, k.key) {
+	if l.agent.park.blocks(k.table, k.key) {
 		return nil
+	}
+	if len(tied) == 0 {
+		return l.recordSince(ctx, c, k)
 	}
 	others := slices.DeleteFunc(reservesOf(tied), func(o conflict.Key) bool { return o == k.key })
 	free, ok := l.agent.keys.add(l.from, others)

@@ -75,6 +75,6 @@ func (l *Link) takenBack(ctx context.Context, c Checkpoint, life int) error {
 	w.Lost(l.from, c.Seq, earlier)
 	c.Origin = l.from
 	l.status.Applied = c
-	l.recheck = slices.DeleteFunc(l.recheck, func(r recheck) bool { return r.seq > c.Seq })
+	l.forgetRechecks(func(r recheck) bool { return r.seq > c.Seq })
 	return nil
 }

@@ -70,7 +70,7 @@ type Tx interface {
 
 	// Record writes conflict records and parked changes in this transaction. A conflict
 	// that is recorded already reads as it says now, those that it supersedes or
-	// withdraws go; an image that it does not know is taken from a record that has it.
+	// withdraws go, and it is not recorded when one that is there supersedes it; an image that it does not know is taken from a record that has it.
 	// No two of the conflicts are the same one, and none supersedes another.
 	Record(ctx context.Context, conflicts []Conflict, parked []Parked) error
 

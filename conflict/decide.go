@@ -111,6 +111,7 @@ func (w *Window) decideLatest(tt *tableTraffic, k Key, es []*Write, final []chan
 // versions only: the latest of each origin, those of large transactions, and truncates.
 func (w *Window) eachLatest(tt *tableTraffic, k Key, f func(*latest)) {
 	w.latest.each(k, f)
+	w.eachWatched(k, f)
 	for _, b := range w.bulk {
 		op, err := b.op(k)
 		if err != nil {
@@ -137,7 +138,7 @@ func (w *Window) pairLatest(tt *tableTraffic, k Key, es []*Write, d *Decision) {
 		if holds(es, l.tx.Version()) || truncate && holds(writes, l.tx.Version()) {
 			return
 		}
-		writes, _ = place(writes, &Write{Tx: l.tx, Op: l.op, Table: es[0].Table, Wiped: wiped})
+		writes, _ = place(writes, &Write{Tx: l.tx, Op: l.op, Image: w.watchedImage(k, l.tx), Table: es[0].Table, Wiped: wiped})
 	})
 	writes, _ = placeAll(writes, es)
 	d.Pairs = slices.DeleteFunc(arriving(pairs(writes, change.Version{}), es), func(p Pair) bool { return p.Again })
@@ -214,15 +215,19 @@ func (w *Window) decideList(tt *tableTraffic, k Key, es []*Write, final []change
 // pairList finds the conflicts to be recorded once es are in the key's list.
 func (w *Window) pairList(tt *tableTraffic, k Key, es []*Write) []Pair {
 	writes, base := w.listWith(tt, k)
-	from := es[0].Tx.Version()
+	from, folded := es[0].Tx.Version(), 0
 	if l := w.lists[k]; l != nil && base.past != nil {
-		es = es[after(es, l.folded):]
+		folded = after(es, l.folded)
 	}
-	if len(es) == 0 {
-		return nil
+	if folded < len(es) {
+		writes, _ = placeAll(writes, es[folded:])
 	}
-	writes, _ = placeAll(writes, es)
-	all := arriving(pairs(writes, from), es)
+	both := writes
+	if folded > 0 { // they are in the base; what they met may not be
+		both, _ = placeAll(slices.Clone(writes), es[:folded])
+	}
+	all := arriving(pairs(both, from), es)
+	all = slices.DeleteFunc(all, func(p Pair) bool { return folded > 0 && !holds(writes, p.Newer.Tx.Version()) })
 	w.policy(es[0].Table).explain(all, startOf(writes, base), writes)
 	return all
 }

@@ -82,6 +82,7 @@ type Window struct {
 	listed    int // writes in lists
 	longList  int
 	claimed   claimed
+	watched   map[Key][]*watch
 	order     []Key // of lists, those to be looked at for shortening next first
 	settled   map[change.Site][]settled
 	frozen    change.Seen // bounds that Freeze holds; nil: none
@@ -201,6 +202,7 @@ func (w *Window) addKeyWrite(tt *tableTraffic, keyImage []change.Value, wr Write
 	k, w.buf = KeyOf(wr.Table, keyImage, w.buf)
 	if tt.versionsOnly {
 		w.latest.put(k, &wr)
+		w.watchLocal(k, &wr)
 		return
 	}
 	kept := wr // only this one need outlive the call

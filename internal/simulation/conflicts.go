@@ -193,7 +193,7 @@ func (h *history) disordered(s *site, id rowID) bool {
 // there was no row to lock the first of its writes may have come between fence and commit,
 // and where the window keeps the latest only the second hides it.
 func (h *history) overtaken(w *World, s *site, m meeting) bool {
-	if !w.policyOf(w.sites[0].db.shapes[m.id.table]).VersionsOnly() || m.older.Origin != s.name && m.newer.Origin != s.name {
+	if w.o.NoFaults || !w.policyOf(w.sites[0].db.shapes[m.id.table]).VersionsOnly() || m.older.Origin != s.name && m.newer.Origin != s.name {
 		return false
 	}
 	var pair []*transaction

@@ -59,7 +59,9 @@ CREATE TABLE IF NOT EXISTS concord.conflict (
     newer_commit timestamptz,
     base_row     jsonb,                -- the row at the last point that both writes knew
     base_known   boolean     NOT NULL DEFAULT false, -- base_row null: there was no row
-    message      text                  -- why a rule could not decide
+    message      text,                 -- why a rule could not decide
+    older_seen   jsonb,                -- up to where its origin had applied the others'; null: not known
+    newer_seen   jsonb
 );
 CREATE INDEX IF NOT EXISTS conflict_at ON concord.conflict (at, id);
 CREATE INDEX IF NOT EXISTS conflict_table ON concord.conflict (table_name, at, id);

@@ -11,5 +11,7 @@ ALTER TABLE IF EXISTS concord.conflict
     ADD COLUMN IF NOT EXISTS newer_commit timestamptz,
     ADD COLUMN IF NOT EXISTS base_row     jsonb,
     ADD COLUMN IF NOT EXISTS base_known   boolean NOT NULL DEFAULT false,
-    ADD COLUMN IF NOT EXISTS message      text;
+    ADD COLUMN IF NOT EXISTS message      text,
+    ADD COLUMN IF NOT EXISTS older_seen   jsonb,
+    ADD COLUMN IF NOT EXISTS newer_seen   jsonb;
 DROP INDEX IF EXISTS concord.conflict_at;

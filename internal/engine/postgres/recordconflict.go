@@ -71,27 +71,32 @@ gone AS (DELETE FROM concord.conflict c USING r WHERE c.key_hash = r.key_hash AN
 	AND CASE WHEN c.older_hlc = r.older_hlc AND c.older_origin = r.older_origin AND c.newer_hlc = r.newer_hlc AND c.newer_origin = r.newer_origin THEN r.withdrawn
 		WHEN c.unique_key IS NOT NULL OR r.unique_key IS NOT NULL OR ('truncate' IN (c.older_op, c.newer_op)) <> ('truncate' IN (r.older_op, r.newer_op)) THEN false
 		ELSE EXISTS (SELECT FROM jsonb_to_recordset(r.arrived) AS e(origin text, seq int8, seen jsonb) WHERE ` + knew("e.", "c.older") + ` <> ` + knew("e.", "c.newer") + `)
-			OR (` + over("c.older", "c.newer") + `) OR (` + over("c.newer", "c.older") + `) END)
+			OR ` + over("r", "c") + ` END)
 INSERT INTO concord.conflict AS had (at, table_name, key, key_hash, other_hash, unique_key, kind, policy, resolution,
 	older_origin, older_seq, older_hlc, older_xid, older_commit, older_op, older_row,
-	newer_origin, newer_seq, newer_hlc, newer_xid, newer_commit, newer_op, newer_row, base_row, base_known, result_row, message)
+	newer_origin, newer_seq, newer_hlc, newer_xid, newer_commit, newer_op, newer_row, base_row, base_known, result_row, message, older_seen, newer_seen)
 SELECT at, table_name, key, key_hash, other_hash, unique_key, kind, policy, resolution,
 	older_origin, older_seq, older_hlc, older_xid, older_commit, older_op, ` + imageOf("older") + `,
 	newer_origin, newer_seq, newer_hlc, newer_xid, newer_commit, newer_op, ` + imageOf("newer") + `, base_row, base_known,
-	CASE WHEN resolution = 'newer' AND (result_row IS NULL OR newer_standing) THEN ` + imageOf("newer") + ` ELSE result_row END, message
-FROM r WHERE NOT withdrawn
+	CASE WHEN resolution = 'newer' AND (result_row IS NULL OR newer_standing) THEN ` + imageOf("newer") + ` ELSE result_row END, message, older_seen, newer_seen
+FROM r WHERE NOT withdrawn AND NOT EXISTS (SELECT FROM concord.conflict c WHERE c.key_hash = r.key_hash AND c.other_hash = r.other_hash AND c.unique_key IS NULL AND r.unique_key IS NULL
+	AND NOT (c.older_hlc = r.older_hlc AND c.older_origin = r.older_origin AND c.newer_hlc = r.newer_hlc AND c.newer_origin = r.newer_origin)
+	AND ('truncate' IN (c.older_op, c.newer_op)) = ('truncate' IN (r.older_op, r.newer_op)) AND ` + over("c", "r") + `)
 ON CONFLICT (key_hash, other_hash, older_hlc, older_origin, newer_hlc, newer_origin) DO UPDATE SET
 	kind = excluded.kind, policy = excluded.policy, resolution = excluded.resolution, unique_key = excluded.unique_key, message = excluded.message,
+	older_seen = excluded.older_seen, newer_seen = excluded.newer_seen,
 	older_op = excluded.older_op, older_row = CASE WHEN excluded.older_op NOT IN ('delete', 'truncate') THEN coalesce(excluded.older_row, had.older_row) END,
 	newer_op = excluded.newer_op, newer_row = CASE WHEN excluded.newer_op NOT IN ('delete', 'truncate') THEN coalesce(excluded.newer_row, had.newer_row) END,
 	base_row = excluded.base_row, base_known = excluded.base_known,
 	result_row = CASE WHEN excluded.resolution = 'newer' AND excluded.newer_op NOT IN ('delete', 'truncate') THEN coalesce(excluded.result_row, excluded.newer_row, had.newer_row) ELSE excluded.result_row END`
 
-// over is apply.Conflict.Supersedes, where the older write of r comes after x and the
-// newer after y.
-func over(x, y string) string {
-	return fmt.Sprintf(`(%[1]s OR %[5]s) AND (%[4]s OR %[6]s) AND (%[4]s AND NOT %[3]s OR %[1]s AND NOT %[2]s)`,
-		knew("r.older_", x), knew("r.older_", y), knew("r.newer_", x), knew("r.newer_", y), isWrite("r.older", x), isWrite("r.newer", y))
+// over is whether conflict c supersedes o by what the writes of the two knew.
+func over(c, o string) string {
+	one := func(x, y string) string {
+		return fmt.Sprintf(`(%[1]s OR %[5]s) AND (%[4]s OR %[6]s) AND (%[4]s AND NOT %[3]s OR %[1]s AND NOT %[2]s)`,
+			knew(c+".older_", x), knew(c+".older_", y), knew(c+".newer_", x), knew(c+".newer_", y), isWrite(c+".older", x), isWrite(c+".newer", y))
+	}
+	return "(" + one(o+".older", o+".newer") + " OR " + one(o+".newer", o+".older") + ")"
 }
 
 // knew is whether the write of r, a prefix of columns, had seen that of c.
