@@ -45,7 +45,7 @@ func (w *World) judgeConflicts(h *history) {
 			}
 			if want, ok := wants[m.id][m]; !m.value && !ok && !h.disordered(s, m.id) && !h.overtaken(w, s, m) {
 				w.fail(Conflicts, "%s recorded a conflict of %s and %s on %s %s, which is none\n%s", s.name, m.older, m.newer, m.id.table, m.id.key, h.text(m.id))
-			} else if !m.value && ok && want != "" && want != got[m] && !h.disordered(s, m.id) {
+			} else if !m.value && ok && want != "" && want != got[m] && !h.disordered(s, m.id) && !h.overtaken(w, s, m) {
 				w.fail(Conflicts, "%s recorded on %s %s\n    %s\nthe history tells\n    %s\n%s", s.name, m.id.table, m.id.key, got[m], want, h.text(m.id))
 			}
 			if m.value && first[m] == "" {
@@ -191,7 +191,7 @@ func (h *history) disordered(s *site, id rowID) bool {
 
 // overtaken reports whether an application of s wrote the row again, knowing both: when
 // there was no row to lock the first of its writes may have come between fence and commit,
-// and where the window keeps the latest only the second hides it.
+// and where the window keeps the latest only the second hides it, or at least its image.
 func (h *history) overtaken(w *World, s *site, m meeting) bool {
 	if w.o.NoFaults || !w.policyOf(w.sites[0].db.shapes[m.id.table]).VersionsOnly() || m.older.Origin != s.name && m.newer.Origin != s.name {
 		return false
