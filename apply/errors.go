@@ -18,7 +18,7 @@ var (
 	ErrFenced = errors.New("fenced")
 )
 
-// ErrRulesDiffer: the sites would not decide a conflict alike, so that nobody decides it.
+// ErrRulesDiffer says that the sites would not decide a conflict alike, so that nobody decides it.
 var ErrRulesDiffer = errors.New("rules differ")
 
 // SchemaError says that the target lacks what a change needs; it may come right by

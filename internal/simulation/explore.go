@@ -34,10 +34,7 @@ type Exploration struct {
 // or is about to be.
 func Explore(ctx context.Context, p Plan, f Faults, m Mutation, limit int) Exploration {
 	x := &explorer{plan: p, faults: f, mutation: m, met: map[uint64]bool{}, out: Exploration{Kinds: map[string]int{}}}
-	for {
-		if ctx.Err() != nil || limit > 0 && x.out.Runs == limit {
-			break
-		}
+	for ctx.Err() == nil && (limit == 0 || x.out.Runs < limit) {
 		x.run(ctx)
 		if x.out.Err != nil {
 			break

@@ -104,7 +104,9 @@ func newExplored(w *World, p *Plan, f Faults) *explored {
 // prelude gives both sites the row 0, seen by both.
 func (e *explored) prelude() {
 	s := e.w.sites[0]
-	e.commit(s, start.Add(-time.Hour), func(tx *session) error { return tx.insert(e.plan.Table, fresh("0", "first")) })
+	if err := e.commit(s, start.Add(-time.Hour), func(tx *session) error { return tx.insert(e.plan.Table, fresh("0", "first")) }); err != nil {
+		e.w.fail(Agents, "the first row: %v", err)
+	}
 	for range 3 { // a broken rule may keep it moving for ever
 		for _, s := range e.w.sites {
 			e.w.drain(s)
