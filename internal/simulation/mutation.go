@@ -38,6 +38,9 @@ const (
 	SidesSwapped     Mutation = "a rule given older and newer the wrong way round at one site"
 	FailureDecided   Mutation = "a rule that failed overruled instead of parked"
 	CausesIgnored    Mutation = "an effect applied before its cause"
+	ClaimsIgnored    Mutation = "rows with one value of a unique key decided one by one"
+	LesserClaim      Mutation = "a value of a unique key given to the lesser claim"
+	SpilledLost      Mutation = "a write lost in the store of the window"
 )
 
 // Mutations lists all but None.
@@ -46,6 +49,7 @@ var Mutations = []Mutation{
 	Pairwise, ReleasedTooEarly, CheckpointApart, EchoKept, RowLost, RecordLost,
 	CheckpointBack, HeartbeatsLost, CopyStops,
 	ImageSummed, SumRounded, BaseMoved, BaseForgotten, SidesSwapped, FailureDecided, CausesIgnored,
+	ClaimsIgnored, LesserClaim, SpilledLost,
 }
 
 // rules are the window's at a site.
@@ -53,6 +57,9 @@ func (m Mutation) rules(at change.Site) conflict.Rules {
 	r := conflict.DefaultRules()
 	if twist := m.fold(at); twist != nil {
 		r.Fold = twist
+	}
+	if joint := m.joint(); joint != nil {
+		r.Joint = joint
 	}
 	switch m {
 	case CutTooMuch:

@@ -94,6 +94,9 @@ func TestEveryMutationIsNoticed(t *testing.T) {
 		SidesSwapped:     Rows,
 		FailureDecided:   Parks,
 		CausesIgnored:    Totals,
+		ClaimsIgnored:    Rows,
+		LesserClaim:      Rows,
+		SpilledLost:      Rows,
 	}
 	for _, m := range Mutations {
 		t.Run(string(m), func(t *testing.T) {
@@ -103,7 +106,7 @@ func TestEveryMutationIsNoticed(t *testing.T) {
 			}
 			for seed := uint64(1); seed <= 2000; seed++ {
 				o := options(seed)
-				o.Mutation = m
+				o.Mutation, o.Small = m, m == SpilledLost
 				if r := Run(t.Context(), o); r.Failed[guard] {
 					t.Logf("noticed by seed %d, %d sites, %s: %v", seed, r.Sites, r.Policy, strings.SplitN(r.Err.Error(), "\n", 2)[0])
 					return

@@ -63,7 +63,7 @@ func (s *site) start() error {
 	a.cancel, a.ctx = cancel, func() context.Context { return ctx }
 	wo := conflict.WindowOptions{Self: s.name, Peers: s.peers, Policy: w.policyOf, Rules: w.mutation.rules(s.name)}
 	if w.o.Small {
-		wo.LongList, wo.Memory, wo.Store = 1, 1000, &conflict.MemoryStore{}
+		wo.LongList, wo.Memory, wo.Store = 1, 1000, w.mutation.store()
 	}
 	a.window = conflict.NewWindow(wo)
 	logs := map[change.Site]apply.Log{}
