@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,6 +43,10 @@ type Options struct {
 	// fence. nil: none is.
 	OneWay func(t *change.Table, from change.Site) bool
 
+	// Rows asks a site to publish rows again, whole, and returns its replies in the order of
+	// the requests (GiveRows there). nil: nobody can be asked.
+	Rows func(ctx context.Context, of change.Site, requests []change.RowRequest) ([]change.RowReply, error)
+
 	// Stop: a change that the database refuses stops the link instead of being
 	// parked.
 	Stop bool
@@ -73,6 +79,9 @@ type Agent struct {
 	park  *parkedKeys
 
 	progress progress
+
+	round int // of asking for rows
+	asked map[conflict.Key]asked
 
 	mu      sync.Mutex
 	rebuilt bool
@@ -118,6 +127,9 @@ func New(target Target, fence Fence, o Options) *Agent {
 
 // Link returns the link from a peer; nil when there is none.
 func (a *Agent) Link(from change.Site) *Link { return a.links[from] }
+
+// peers lists the other sites in order.
+func (a *Agent) peers() []change.Site { return slices.Sorted(maps.Keys(a.links)) }
 
 // Status returns a snapshot of every link.
 func (a *Agent) Status() []LinkStatus {
@@ -189,6 +201,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		g.Go(func() error { return feedWindow(ctx, a) })
 	}
 	g.Go(func() error { return a.followParked(ctx) })
+	g.Go(func() error { return a.askForRows(ctx) })
 	g.Go(func() error { return a.watchWindow(ctx) })
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err

@@ -26,8 +26,9 @@ type result struct {
 	applied, kept, merged, parked int // row changes
 	conflicts                     []Conflict
 	parkedChanges                 []Parked
-	unlocked                      map[*keyWork]bool // there was no row that could be locked
-	works                         []*keyWork        // of parts, those of unlocked
+	healed                        map[conflict.Key][]Parked // what was parked before and is superseded
+	unlocked                      map[*keyWork]bool         // there was no row that could be locked
+	works                         []*keyWork                // of parts, those of unlocked
 }
 
 // try is one attempt at one group inside one target transaction.
@@ -326,8 +327,12 @@ func (t *try) plan(k *keyWork, writes []Write) []Write {
 	d := &k.decision
 	policy := t.l.agent.o.Policy(k.table)
 	switch {
-	case t.l.agent.park.blocks(k.table, k.key):
-		t.parkKey(k, ReasonPolicy, "an earlier change of this row is parked", true)
+	case t.waits(k):
+		reason, message := t.behind(k, false)
+		if reason == ReasonPartial {
+			t.recordMet(k, "") // it is settled by the rules, only not yet
+		}
+		t.parkKey(k, reason, message, true)
 		return writes
 	case policy.Base == conflict.Park && len(d.Met) > 0:
 		t.recordMet(k, parkedByPolicy)
@@ -348,9 +353,10 @@ func (t *try) plan(k *keyWork, writes []Write) []Write {
 	case d.State != nil && k.current == nil && lacksValue(conflict.Overlay(k.vacated, d.State)),
 		!d.Known && d.Partial:
 		t.recordMet(k, "")
-		t.parkKey(k, ReasonPartial, partialMessage(t.l.from), false)
+		t.parkKey(k, ReasonPartial, t.l.partial(), false)
 		return writes
 	}
+	t.out.heal(k.key, t.heals(k))
 	state := d.State
 	t.recordMet(k, "")
 	if d.Known || sameImage(state, k.final) {
@@ -367,10 +373,6 @@ func (t *try) plan(k *keyWork, writes []Write) []Write {
 }
 
 const parkedByPolicy = "policy park: two sites wrote this row without knowing of each other"
-
-func partialMessage(from change.Site) string {
-	return "the row must be written whole, but its origin logged only the changed columns (unchanged TOAST); set REPLICA IDENTITY FULL on the table at " + string(from)
-}
 
 // undecided says why a change is parked that no rule has decided, and what to do.
 func undecided(err error) (reason, message string) {
@@ -452,7 +454,7 @@ func (t *try) parkRow(tx *change.Transaction, index int, reason, message string,
 	t.out.parked++
 	t.out.parkedChanges = append(t.out.parkedChanges, Parked{
 		Origin: tx.Origin, Epoch: tx.Epoch, Seq: tx.Seq, HLC: tx.HLC, Seen: tx.Seen,
-		Index: index, Row: tx.Rows[index], Reason: reason, Message: message, Behind: behind, Time: time.Now(),
+		Index: tx.Before + index, Row: tx.Rows[index], Reason: reason, Message: message, Behind: behind, Time: time.Now(),
 	})
 }
 

@@ -1,7 +1,6 @@
 package apply
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -40,9 +39,7 @@ func (l *Link) expect(f *findings) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	keys := slices.SortedFunc(maps.Keys(f.works), func(a, b conflict.Key) int {
-		return cmp.Or(cmp.Compare(a.Hi, b.Hi), cmp.Compare(a.Lo, b.Lo))
-	})
+	keys := slices.SortedFunc(maps.Keys(f.works), compareKeys)
 	for _, k := range keys {
 		l.recheck = append(l.recheck, f.works[k])
 	}

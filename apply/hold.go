@@ -176,7 +176,7 @@ func (l *Link) releaseHolds(ctx context.Context, c Checkpoint) error {
 
 func (l *Link) releaseHold(ctx context.Context, c Checkpoint, h Hold) error {
 	var txs []change.Transaction
-	rows := 0
+	rows, before := 0, 0
 	flush := func(next uint64, last bool) error {
 		err := l.replayHeld(ctx, c, &h, txs, next, last)
 		txs, rows = nil, 0
@@ -188,13 +188,12 @@ func (l *Link) releaseHold(ctx context.Context, c Checkpoint, h Hold) error {
 			return
 		}
 		mine := *t
-		mine.Rows = nil
-		for i := range t.Rows {
-			if t.Rows[i].Table.QualifiedName() == h.Table {
-				mine.Rows = append(mine.Rows, t.Rows[i])
-			}
+		if t.Part == 0 {
+			before = 0
 		}
-		if len(mine.Rows) == 0 {
+		mine.Before = before
+		before += len(t.Rows)
+		if !slices.ContainsFunc(t.Rows, func(r change.Row) bool { return r.Table.QualifiedName() == h.Table }) {
 			return
 		}
 		if mustBeExact(&mine) && len(txs) > 0 || rows > 0 && mustBeExact(&txs[0]) {
@@ -278,7 +277,7 @@ func (l *Link) replayOnce(ctx context.Context, c Checkpoint, h *Hold, txs []chan
 	defer tx.Rollback(context.WithoutCancel(ctx))
 	t := try{l: l, tx: tx}
 	if len(txs) > 0 {
-		t.g = newGroup(txs, l.agent.accepts(l.from))
+		t.g = newGroup(txs, l.agent.acceptsOnly(l.from, h.Table))
 		t.g.lacked = h.Columns
 		if t.g.exact && w < orderedWay {
 			w = orderedWay

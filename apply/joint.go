@@ -172,7 +172,7 @@ func (t *try) vacate() []Write {
 	}
 	var writes []Write
 	for _, k := range all {
-		if d := &k.decision; k.current == nil || t.l.agent.park.blocks(k.table, k.key) || !d.Known && (d.Err != nil || d.Partial) {
+		if d := &k.decision; k.current == nil || t.waits(k) || !d.Known && (d.Err != nil || d.Partial) {
 			continue
 		}
 		gone := t.joint != nil && k.decision.State == nil && slices.Contains(t.joint.others, k)

@@ -59,7 +59,9 @@ func (l *Link) oneLarge(ctx context.Context, first *change.Transaction, parts <-
 			window.Forget(conflict.TxOf(first))
 		}
 	}()
-	for t := first; ; {
+	for t, before := first, 0; ; {
+		t.Before = before
+		before += len(t.Rows)
 		if err := l.part(ctx, tx, t, &total); err != nil {
 			var schema *SchemaError
 			if errors.As(err, &schema) && l.hold(schema, first.Seq) {
@@ -80,6 +82,9 @@ func (l *Link) oneLarge(ctx context.Context, first *change.Transaction, parts <-
 	if err := tx.Record(ctx, distinct(total.conflicts), total.parkedChanges); err != nil {
 		return nil, err
 	}
+	if err := total.unpark(ctx, tx); err != nil {
+		return nil, err
+	}
 	saved, err := l.saveHolds(ctx, tx)
 	if err != nil {
 		return nil, err
@@ -95,6 +100,7 @@ func (l *Link) oneLarge(ctx context.Context, first *change.Transaction, parts <-
 	saved()
 	committed = true
 	l.awaitRecheck(total.works, total.unlocked, first.Seq)
+	l.agent.park.settled(total.healed)
 	l.agent.park.add(total.parkedChanges)
 	window.Settled(l.from, first.Seq, first.Seen)
 	l.noteCommitted(c, time.Time{}, first.CommitTime, 1, &total)
@@ -212,4 +218,7 @@ func (r *result) add(o *result) {
 	r.parked += o.parked
 	r.conflicts = append(r.conflicts, o.conflicts...)
 	r.parkedChanges = append(r.parkedChanges, o.parkedChanges...)
+	for k, parked := range o.healed {
+		r.heal(k, parked)
+	}
 }

@@ -90,6 +90,11 @@ func (a *Agent) accepts(from change.Site) func(*change.Table) bool {
 	return func(t *change.Table) bool { return a.o.Accepts(t, from) }
 }
 
+// acceptsOnly is accepts for the changes of one table.
+func (a *Agent) acceptsOnly(from change.Site, table string) func(*change.Table) bool {
+	return func(t *change.Table) bool { return t.QualifiedName() == table && a.o.Accepts(t, from) }
+}
+
 // run applies until ctx ends.
 func (l *Link) run(ctx context.Context) error {
 	pause := backoff.NewExponentialBackOff()

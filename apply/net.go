@@ -77,5 +77,5 @@ func (t *rowwise) parkNet(tx *change.Transaction, index int, works []*keyWork, r
 			break
 		}
 	}
-	t.block(works)
+	t.block(works, t.blocked)
 }

@@ -14,7 +14,7 @@ import (
 // parked behind it, in order. It mirrors concord.parked.
 type parkedKeys struct {
 	mu     sync.Mutex
-	keys   map[conflict.Key]int
+	keys   map[conflict.Key]*parkedKey
 	tables map[string]int // tables held back whole: a change of theirs waits for the schema
 	added  int            // counts add
 	loaded time.Time
@@ -22,7 +22,7 @@ type parkedKeys struct {
 }
 
 func newParkedKeys() *parkedKeys {
-	return &parkedKeys{keys: map[conflict.Key]int{}, tables: map[string]int{}}
+	return &parkedKeys{keys: map[conflict.Key]*parkedKey{}, tables: map[string]int{}}
 }
 
 // load reads the parked changes anew. What is added while it reads may not be in what it
@@ -91,7 +91,10 @@ func (p *parkedKeys) addLocked(c *Parked) {
 	for _, image := range [][]change.Value{r.Old, r.New} {
 		if image != nil {
 			k, _ := conflict.KeyOf(r.Table, image, nil)
-			p.keys[k]++
+			if p.keys[k] == nil {
+				p.keys[k] = &parkedKey{key: k, table: r.Table, image: image}
+			}
+			p.keys[k].add(c)
 		}
 	}
 }
@@ -110,7 +113,7 @@ func (p *parkedKeys) add(cs []Parked) {
 func (p *parkedKeys) blocks(t *change.Table, k conflict.Key) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.keys) > 0 && p.keys[k] > 0 || len(p.tables) > 0 && p.tables[t.QualifiedName()] > 0
+	return len(p.keys) > 0 && p.keys[k] != nil || len(p.tables) > 0 && p.tables[t.QualifiedName()] > 0
 }
 
 // any reports whether anything is parked.

@@ -25,6 +25,7 @@ type rowwise struct {
 	last       map[conflict.Key]int  // of tables with unique keys: the last row change of the key
 	counted    map[int]bool          // of tables with unique keys: row changes that are counted
 	blocked    map[conflict.Key]bool // parked in this transaction
+	partial    map[conflict.Key]bool // of blocked: it waits for nothing but its row
 }
 
 func (t *rowwise) run(ctx context.Context) error {
@@ -41,10 +42,13 @@ func (t *rowwise) run(ctx context.Context) error {
 	if err := t.lockAndDecide(ctx); err != nil {
 		return err
 	}
-	t.settled, t.blocked, t.counted = map[conflict.Key]bool{}, map[conflict.Key]bool{}, map[int]bool{}
+	t.settled, t.blocked, t.partial, t.counted = map[conflict.Key]bool{}, map[conflict.Key]bool{}, map[conflict.Key]bool{}, map[int]bool{}
+	healing := map[conflict.Key][]Parked{}
 	for _, k := range t.g.keys {
-		if t.l.agent.park.blocks(k.table, k.key) {
+		if t.waits(k) {
 			t.blocked[k.key] = true
+		} else {
+			healing[k.key] = t.heals(k)
 		}
 	}
 	t.findLast(tx)
@@ -66,6 +70,11 @@ func (t *rowwise) run(ctx context.Context) error {
 	}
 	if err := t.unvacated(ctx); err != nil {
 		return err
+	}
+	for key, parked := range healing {
+		if !t.blocked[key] {
+			t.out.heal(key, parked)
+		}
 	}
 	if err := t.hook("written"); err != nil {
 		return err
@@ -114,21 +123,26 @@ func (t *rowwise) one(ctx context.Context, tx *change.Transaction, index int, r 
 	}
 	for _, k := range works {
 		if t.blocked[k.key] {
-			t.parkRow(tx, index, ReasonPolicy, "an earlier change of this row is parked", true)
-			t.block(works)
+			reason, message := t.behind(k, t.partial[k.key])
+			if reason == ReasonPartial {
+				t.recordOnce(k)
+				t.block(works, t.partial)
+			}
+			t.parkRow(tx, index, reason, message, true)
+			t.block(works, t.blocked)
 			return nil
 		}
 		if p := t.l.agent.o.Policy(k.table); p.Base == conflict.Park && len(k.decision.Met) > 0 {
 			t.recordMet(k, parkedByPolicy)
 			t.parkRow(tx, index, ReasonPolicy, parkedByPolicy, false)
-			t.block(works)
+			t.block(works, t.blocked)
 			return nil
 		}
 		if d := &k.decision; !d.Known && d.Err != nil {
 			t.recordMet(k, disputed(d.Err))
 			reason, message := undecided(d.Err)
 			t.parkRow(tx, index, reason, message, false)
-			t.block(works)
+			t.block(works, t.blocked)
 			return nil //nolint:nilerr // it is parked with the error
 		}
 	}
@@ -143,9 +157,9 @@ func (t *rowwise) one(ctx context.Context, tx *change.Transaction, index int, r 
 	})
 }
 
-func (t *rowwise) block(works []*keyWork) {
+func (t *rowwise) block(works []*keyWork, as map[conflict.Key]bool) {
 	for _, k := range works {
-		t.blocked[k.key] = true
+		as[k.key] = true
 	}
 }
 
@@ -164,8 +178,9 @@ func (t *rowwise) guarded(ctx context.Context, tx *change.Transaction, index int
 		}
 	}
 	believed := make([]keyWork, len(works))
+	settled := make([]bool, len(works))
 	for i, k := range works {
-		believed[i] = *k
+		believed[i], settled[i] = *k, t.settled[k.key]
 	}
 	err := f()
 	if err == nil {
@@ -191,12 +206,18 @@ func (t *rowwise) guarded(ctx context.Context, tx *change.Transaction, index int
 	}
 	if partial {
 		t.undo(before)
+		for i, k := range works { // the rules have decided: it only has to wait
+			if t.settled[k.key] = true; !settled[i] {
+				t.recordMet(k, "")
+			}
+		}
+		t.block(works, t.partial)
 		if len(works) > 0 && len(works[0].table.Unique) > 0 {
-			t.parkNet(tx, index, works, ReasonPartial, partialMessage(t.l.from))
+			t.parkNet(tx, index, works, ReasonPartial, t.l.partial())
 			return nil
 		}
-		t.parkRow(tx, index, ReasonPartial, partialMessage(t.l.from), false)
-		t.block(works)
+		t.parkRow(tx, index, ReasonPartial, t.l.partial(), false)
+		t.block(works, t.blocked)
 		return nil
 	}
 	for _, k := range works {
@@ -227,7 +248,7 @@ func (t *rowwise) guarded(ctx context.Context, tx *change.Transaction, index int
 		return nil
 	}
 	t.parkRow(tx, index, ReasonRejected, err.Error(), false)
-	t.block(works)
+	t.block(works, t.blocked)
 	return nil
 }
 

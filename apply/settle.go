@@ -179,12 +179,15 @@ func (l *Link) attempt(ctx context.Context, g *group, previous uint64, before <-
 		return err
 	}
 	if len(t.out.conflicts)+len(t.out.parkedChanges) > 0 {
-		if l.agent.o.Stop && len(t.out.parkedChanges) > 0 {
+		if l.agent.o.Stop && len(t.out.parkedChanges) > 0 && !l.onlyPartial(t.out.parkedChanges) {
 			return fmt.Errorf("%w: %s", change.ErrRefused, t.out.parkedChanges[0].Message)
 		}
 		if err := tx.Record(ctx, distinct(t.out.conflicts), t.out.parkedChanges); err != nil {
 			return err
 		}
+	}
+	if err := t.out.unpark(ctx, tx); err != nil {
+		return err
 	}
 	saved, err := l.saveHolds(ctx, tx)
 	if err != nil {
@@ -266,6 +269,7 @@ func (l *Link) committedGroup(t *try) {
 		}
 	}
 	l.awaitRecheck(t.keys(), out.unlocked, g.last().Seq)
+	l.agent.park.settled(out.healed)
 	l.agent.park.add(out.parkedChanges)
 	w.Settled(l.from, g.last().Seq, g.last().Seen)
 	l.noteCommitted(g.checkpoint(0), g.heartbeat(), g.last().CommitTime, len(g.txs), out)

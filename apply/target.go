@@ -125,7 +125,7 @@ type Parked struct {
 	Seq     uint64
 	HLC     uint64
 	Seen    change.Seen
-	Index   int // of the row in its transaction
+	Index   int // of the row in its transaction, counted through all its parts
 	Row     change.Row
 	Reason  string // one of the Reason constants
 	Message string // what happened, for a person

@@ -18,8 +18,13 @@ func (t *rowwise) truncate(ctx context.Context, r *change.Row) error {
 		}
 	}
 	if len(r.Table.Unique) > 0 {
-		return t.truncateValues(ctx, r.Table)
+		if err := t.truncateValues(ctx, r.Table); err != nil {
+			return err
+		}
+		t.healTruncated(r.Table, e)
+		return nil
 	}
+	t.healTruncated(r.Table, e)
 	if !w.TruncateMeets(r.Table, e) {
 		return t.tx.Truncate(ctx, r.Table, nil)
 	}
@@ -106,7 +111,7 @@ func (t *rowwise) truncateValues(ctx context.Context, table *change.Table) error
 	left := map[conflict.Key]*keyWork{}
 	var order []*keyWork
 	for _, o := range t.joint.left {
-		if o.Table.QualifiedName() != table.QualifiedName() || t.l.agent.park.blocks(o.Table, o.Key) {
+		if o.Table.QualifiedName() != table.QualifiedName() || t.held(o.Table, o.Key) {
 			continue
 		}
 		k := &keyWork{key: o.Key, table: o.Table, image: o.Image, decision: conflict.Decision{State: o.State, Partial: o.Partial, Met: o.Met, Pairs: o.Pairs}}
@@ -122,7 +127,7 @@ func (t *rowwise) truncateValues(ctx context.Context, table *change.Table) error
 			stay = append(stay, k)
 			return true
 		}
-		return t.l.agent.park.blocks(table, key)
+		return t.held(table, key)
 	})
 	if err != nil {
 		return err
@@ -149,4 +154,10 @@ func (t *rowwise) truncateValues(ctx context.Context, table *change.Table) error
 		t.recordMet(k, "")
 	}
 	return nil
+}
+
+// held reports whether a row is left because a change of it is parked, which the truncate
+// does not make superfluous.
+func (t *rowwise) held(table *change.Table, key conflict.Key) bool {
+	return t.l.agent.park.blocks(table, key) && t.truncateHeals(table, key, conflict.TxOf(t.g.first())) == nil
 }

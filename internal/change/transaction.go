@@ -41,6 +41,9 @@ type Transaction struct {
 	// parts of the same Seq before it are void (its origin restarted).
 	Part int
 	More bool
+	// Before is how many rows the parts before this one have, where whoever reads the
+	// parts has counted them; no log tells it.
+	Before int
 
 	Rows []Row // in log order
 }

@@ -26,7 +26,7 @@ type record struct {
 	undo      []undoRow
 	point     apply.Checkpoint // before it
 	conflicts []apply.Conflict
-	parked    int
+	parked    []apply.Parked
 	holds     map[heldTable]apply.Hold
 	effects   []string
 }
@@ -55,7 +55,7 @@ type Database struct {
 
 	points    map[change.Site]apply.Checkpoint
 	conflicts []apply.Conflict
-	parked    []apply.Parked
+	parked    []apply.Parked           // replaced, never changed
 	holds     map[heldTable]apply.Hold // replaced, never changed
 	effects   map[string]int           // ledger rows written by apply: how often
 	lacks     string                   // a table that does not exist here yet
@@ -117,7 +117,7 @@ func (db *Database) Flush() change.Position {
 func (db *Database) Beat(commit, beat time.Time) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
-	db.log = append(db.log, record{local: true, at: commit, beat: beat, conflicts: db.conflicts, parked: len(db.parked), holds: db.holds})
+	db.log = append(db.log, record{local: true, at: commit, beat: beat, conflicts: db.conflicts, parked: db.parked, holds: db.holds})
 	db.flushed = len(db.log)
 	db.wake()
 }
@@ -134,7 +134,7 @@ func (db *Database) Crash() {
 		if !r.local {
 			db.points[r.mark.Origin] = r.point
 		}
-		db.conflicts, db.parked, db.holds = r.conflicts, db.parked[:r.parked], r.holds
+		db.conflicts, db.parked, db.holds = r.conflicts, r.parked, r.holds
 		for _, e := range r.effects {
 			db.effects[e]--
 		}
@@ -301,7 +301,7 @@ func (s *session) rollbackTo() error {
 // install writes what the session wrote and appends it to the log.
 func (s *session) install(r record) {
 	db := s.db
-	r.conflicts, r.parked, r.holds = db.conflicts, len(db.parked), db.holds
+	r.conflicts, r.parked, r.holds = db.conflicts, db.parked, db.holds
 	for _, id := range s.order {
 		r.undo = append(r.undo, undoRow{id, db.rows[id]})
 		db.set(id, s.over[id])

@@ -31,6 +31,8 @@ const (
 	CheckpointBack   Mutation = "a checkpoint moved back"
 	HeartbeatsLost   Mutation = "heartbeats not published"
 	CopyStops        Mutation = "a relay that stops"
+	RowsUnasked      Mutation = "rows that changes wait for not asked for"
+	RowNotWhole      Mutation = "a row published again without its large values"
 	ImageSummed      Mutation = "a counter set to the image instead of changed by the difference"
 	SumRounded       Mutation = "a sum rounded"
 	BaseMoved        Mutation = "a fold begun at the row before its last write"
@@ -47,7 +49,7 @@ const (
 var Mutations = []Mutation{
 	NoFence, WindowForgotten, ClockNotRaised, CutTooMuch, MarkDropped, SeenIgnored,
 	Pairwise, ReleasedTooEarly, CheckpointApart, EchoKept, RowLost, RecordLost,
-	CheckpointBack, HeartbeatsLost, CopyStops,
+	CheckpointBack, HeartbeatsLost, CopyStops, RowsUnasked, RowNotWhole,
 	ImageSummed, SumRounded, BaseMoved, BaseForgotten, SidesSwapped, FailureDecided, CausesIgnored,
 	ClaimsIgnored, LesserClaim, SpilledLost,
 }

@@ -21,6 +21,9 @@ func (w *World) rest() {
 		}
 		moved := false
 		for _, s := range w.sites {
+			if round%10 == 9 { // a relay may need to see more of a stream that lost its end
+				s.beat()
+			}
 			moved = w.drain(s) || moved
 		}
 		if len(w.failures) > 0 {
@@ -81,5 +84,10 @@ func (w *World) drain(s *site) (moved bool) {
 		})
 		s.db.Flush()
 	}
+	w.survive(s, func() error {
+		waiting, err := s.askStep()
+		moved = moved || waiting > 0 || err != nil
+		return err
+	})
 	return moved
 }

@@ -87,6 +87,8 @@ func TestEveryMutationIsNoticed(t *testing.T) {
 		CheckpointBack:   Checkpoints,
 		HeartbeatsLost:   Window,
 		CopyStops:        Rest,
+		RowsUnasked:      Rest,
+		RowNotWhole:      Rest,
 		ImageSummed:      Rows,
 		SumRounded:       Rows,
 		BaseMoved:        Rows,

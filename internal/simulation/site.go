@@ -70,16 +70,17 @@ func (s *site) start() error {
 	for _, p := range s.peers {
 		logs[p] = w.mutation.log(s.copies[p])
 	}
-	t := &target{db: s.db, overlap: 1, around: s.around, answer: s.answer}
+	t := &target{db: s.db, overlap: 1, around: s.around, answer: s.answer, clock: s.clock}
 	if w.mutation == CheckpointApart {
 		t.split = func() error { return s.maybeCrash(20) }
 	}
 	a.apply = apply.New(t, fence{s}, apply.Options{
 		Site: s.name, Window: a.window, Own: w.mutation.log(s.own), Logs: logs, Policy: w.policyOf,
-		GroupRows: w.groupRows, Hook: s.around, Pause: s.pause,
+		GroupRows: w.groupRows, Hook: s.around, Pause: s.pause, Rows: s.askRows,
 	})
 	t.forget = func() bool { return w.mutation == RecordLost && w.rng.IntN(3) == 0 }
 	t.back = func() bool { return w.mutation == CheckpointBack && w.rng.IntN(10) == 0 }
+	t.lean = func() bool { return w.mutation == RowNotWhole }
 	src := &tracked{source: source{db: s.db, twist: w.mutation.twist(w.rng)}, agents: a}
 	a.capture = capture.New(src, s.pub, capture.Options{
 		Cluster: "simulation", Site: s.name, Epoch: 1, Window: a.window,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"time"
 
 	"github.com/concord-db/concord/apply"
 	"github.com/concord-db/concord/internal/change"
@@ -25,6 +26,8 @@ type target struct {
 	// forget drops the conflicts of a transaction, back moves a checkpoint back;
 	// mutations. nil: never.
 	forget, back func() bool
+	clock        func() time.Time
+	lean         func() bool // a row published again is not whole; a mutation. nil: never
 }
 
 func (t *target) Acquire(context.Context, change.Site) (func(), error) {
@@ -86,6 +89,7 @@ type targetTx struct {
 	s         *session
 	conflicts []apply.Conflict
 	parked    []apply.Parked
+	unparked  []apply.Parked
 	holds     []func(map[heldTable]apply.Hold)
 	effects   []string
 	marked    int // effects at the savepoint
@@ -349,7 +353,8 @@ func (x *targetTx) Commit(ctx context.Context) error {
 	})
 	x.commitHolds()
 	db.conflicts = apply.Recorded(db.conflicts, x.conflicts)
-	db.parked = append(db.parked, x.parked...)
+	db.unpark(x.unparked)
+	db.park(x.parked)
 	for _, e := range x.effects {
 		db.effects[e]++
 	}

@@ -214,8 +214,13 @@ func (w *World) step() {
 		})
 	case dice < 94:
 		s.beat()
-	case dice < 96:
+	case dice < 95:
 		s.db.Flush()
+	case dice < 96:
+		w.survive(s, func() error {
+			_, err := s.askStep()
+			return err
+		})
 	case dice < 97:
 		s.own.sync()
 	case dice < 98:

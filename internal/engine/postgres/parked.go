@@ -96,9 +96,9 @@ func (db *DB) DiscardParked(ctx context.Context, id int64) (published bool, err 
 	return published, err
 }
 
-// settleParked runs f in a local transaction that removes the parked change.
-func (db *DB) settleParked(ctx context.Context, id int64, f func(*targetTx, *apply.Parked) error) error {
-	doing := fmt.Sprintf("settling parked change %d", id)
+// locally runs f in an ordinary local transaction of a session of its own, durable when
+// it returns.
+func (db *DB) locally(ctx context.Context, doing string, f func(*targetTx) error) error {
 	l, err := db.openLane(ctx, 0, localSettings)
 	if err != nil {
 		return err
@@ -106,33 +106,44 @@ func (db *DB) settleParked(ctx context.Context, id int64, f func(*targetTx, *app
 	tx := &targetTx{db: db, marking: unmarked, lane: l, release: func() {}}
 	defer l.close(ctx)
 	defer tx.Rollback(context.WithoutCancel(ctx))
-
 	b := tx.start(ctx, false)
 	if err := tx.run(ctx, b, doing); err != nil {
 		return err
 	}
-	// The connection's own methods take part in the open transaction.
-	p, err := oneParked(ctx, l.conn, id, `FOR UPDATE`)
-	if err != nil {
-		return classify(ctx, doing, err)
-	}
-	var earlier *int64
-	err = l.conn.QueryRow(ctx, `SELECT min(e.id) FROM concord.parked p JOIN concord.parked e
-		ON e.table_name = p.table_name AND e.id < p.id AND (e.key = p.key OR e.op = 'truncate' OR p.op = 'truncate')
-		WHERE p.id = $1`, id).Scan(&earlier)
-	if err != nil {
-		return classify(ctx, doing, err)
-	}
-	if earlier != nil {
-		return fmt.Errorf("%s: %w: change %d of the same row is parked before it; settle that one first", doing, change.ErrRefused, *earlier)
-	}
-	if err := f(tx, &p); err != nil {
-		return fmt.Errorf("%s: %w", doing, err)
-	}
-	if _, err := l.conn.Exec(ctx, `DELETE FROM concord.parked WHERE id = $1`, id); err != nil {
-		return classify(ctx, doing, err)
+	if err := f(tx); err != nil {
+		return err
 	}
 	return tx.Commit(ctx)
+}
+
+// settleParked runs f in a local transaction that removes the parked change.
+func (db *DB) settleParked(ctx context.Context, id int64, f func(*targetTx, *apply.Parked) error) error {
+	doing := fmt.Sprintf("settling parked change %d", id)
+	return db.locally(ctx, doing, func(tx *targetTx) error {
+		// The connection's own methods take part in the open transaction.
+		conn := tx.lane.conn
+		p, err := oneParked(ctx, conn, id, `FOR UPDATE`)
+		if err != nil {
+			return classify(ctx, doing, err)
+		}
+		var earlier *int64
+		err = conn.QueryRow(ctx, `SELECT min(e.id) FROM concord.parked p JOIN concord.parked e
+			ON e.table_name = p.table_name AND e.id < p.id AND (e.key = p.key OR e.op = 'truncate' OR p.op = 'truncate')
+			WHERE p.id = $1`, id).Scan(&earlier)
+		if err != nil {
+			return classify(ctx, doing, err)
+		}
+		if earlier != nil {
+			return fmt.Errorf("%s: %w: change %d of the same row is parked before it; settle that one first", doing, change.ErrRefused, *earlier)
+		}
+		if err := f(tx, &p); err != nil {
+			return fmt.Errorf("%s: %w", doing, err)
+		}
+		if _, err := conn.Exec(ctx, `DELETE FROM concord.parked WHERE id = $1`, id); err != nil {
+			return classify(ctx, doing, err)
+		}
+		return nil
+	})
 }
 
 // carryOut brings about what a row change said, whatever is there now.
