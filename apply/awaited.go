@@ -63,6 +63,19 @@ func (p *parkedKeys) awaited() []parkedKey {
 	return out
 }
 
+// awaitedOf is how many keys wait for a row of that origin.
+func (p *parkedKeys) awaitedOf(origin change.Site) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	for _, own := range p.keys {
+		if !own.person && own.greatest().Origin == origin {
+			n++
+		}
+	}
+	return n
+}
+
 // settled forgets changes that the database has no more.
 func (p *parkedKeys) settled(of map[conflict.Key][]Parked) {
 	p.mu.Lock()

@@ -51,6 +51,9 @@ func (l *Link) Status() LinkStatus {
 	return s
 }
 
+// Awaited is how many rows parked changes wait for that this peer is to publish again.
+func (l *Link) Awaited() int { return l.agent.park.awaitedOf(l.from) }
+
 func (l *Link) set(s State, reason string) {
 	l.mu.Lock()
 	changed := l.status.State != s || l.status.Reason != reason

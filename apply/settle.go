@@ -299,6 +299,9 @@ func (s *LinkStatus) addRows(out *result) {
 	s.Merged += uint64(out.merged)
 	s.Parked += uint64(out.parked)
 	s.Received = s.AppliedRows + s.KeptLocal + s.Merged + s.Parked
+	for _, parked := range out.healed {
+		s.Healed += uint64(len(parked))
+	}
 	for i := range out.conflicts {
 		if out.conflicts[i].Again || out.conflicts[i].Withdrawn {
 			continue

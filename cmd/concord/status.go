@@ -92,6 +92,9 @@ func printStatus(cmd *cobra.Command, opts *globalOptions, cfg *config.Config, al
 			for _, h := range l.Held {
 				reason += fmt.Sprintf(" table %s held back: %s", h.Table, h.Message)
 			}
+			if l.Awaited > 0 {
+				reason += fmt.Sprintf(" %d rows are awaited whole;", l.Awaited)
+			}
 			for _, d := range l.RulesDiffer {
 				reason += " rules differ, " + d.String() + ";"
 			}

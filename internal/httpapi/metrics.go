@@ -41,6 +41,8 @@ var metrics = []struct {
 	{"concord_conflicts_total", "Conflicts settled since the agent started.", []string{"from", "table", "kind"}},
 	{"concord_conflict_records", "Conflict records in the database.", nil},
 	{"concord_parked_changes", "Parked changes in the database.", nil},
+	{"concord_healed_changes_total", "Parked changes that their row, published again by its origin, made superfluous.", []string{"from"}},
+	{"concord_awaited_rows", "Rows that parked changes wait for and that the peer publishes again.", []string{"from"}},
 	{"concord_held_tables", "Tables held back until their schema fits.", []string{"from"}},
 	{"concord_rules_differ", "Tables, or patterns of tables, that this site and the peer would decide differently: conflicts on them are parked.", []string{"from"}},
 	{"concord_window_keys", "Keys with writes in flight.", nil},
@@ -122,6 +124,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		counter("concord_rows_total", l.KeptLocal, l.From, "kept_local")
 		counter("concord_rows_total", l.Merged, l.From, "merged")
 		counter("concord_rows_total", l.Parked, l.From, "parked")
+		counter("concord_healed_changes_total", l.Healed, l.From)
+		gauge("concord_awaited_rows", float64(l.Awaited), l.From)
 		for _, n := range l.Conflicts {
 			counter("concord_conflicts_total", n.Count, l.From, n.Table, n.Kind)
 		}

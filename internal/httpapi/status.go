@@ -65,6 +65,8 @@ type Link struct {
 	KeptLocal   uint64 `json:"kept_local_rows"`
 	Merged      uint64 `json:"merged_rows"`
 	Parked      uint64 `json:"parked_rows"`
+	Healed      uint64 `json:"healed_rows"`  // parked ones that their row, published again, made superfluous
+	Awaited     int    `json:"awaited_rows"` // rows that parked changes wait for, which this peer publishes again
 	AppliedTxs  uint64 `json:"applied_transactions"`
 	Groups      uint64 `json:"groups"`
 	Retries     uint64 `json:"retries"`

@@ -93,6 +93,7 @@ func (s *Site) runAgents(ctx context.Context, bus *stream.Bus, streams logs) err
 		s.runCapture(ctx, g, bus, c, streams)
 	}
 	g.Go(func() error { return agent.Run(ctx) })
+	g.Go(func() error { return stream.ServeRows(ctx, bus, s.cfg.Cluster, s.self.Name, s.giveRows(agent.GiveRows)) })
 	g.Go(func() error { return s.trim(ctx, agent, streams) })
 	g.Go(func() error { return s.makeRoom(ctx, agent, streams) })
 	g.Go(func() error { return s.prune(ctx) })
@@ -128,6 +129,7 @@ func (s *Site) applyOptions(w *conflict.Window, streams logs, policies func(*cha
 			r, ok := s.cfg.Rule(t.QualifiedName())
 			return ok && r.From == from
 		}),
+		Rows:         s.askRows,
 		Stop:         s.cfg.Defaults.OnError == config.Stop,
 		FenceTimeout: s.cfg.Defaults.FenceTimeout,
 		MaxDrift:     s.cfg.Defaults.MaxClockDrift,

@@ -72,6 +72,7 @@ func fill(l *httpapi.Link, link *apply.Link, clock Clock) {
 	l.Transactions = behind(l)
 	l.ClockOffset, l.RTT, l.FenceSeconds = clock.Offset.Seconds(), clock.RTT.Seconds(), s.FenceSeconds
 	l.Received, l.Applied, l.KeptLocal, l.Merged, l.Parked = s.Received, s.AppliedRows, s.KeptLocal, s.Merged, s.Parked
+	l.Healed, l.Awaited = s.Healed, link.Awaited()
 	l.AppliedTxs, l.Groups, l.Retries, l.ExactGroups = s.Transactions, s.Groups, s.Retries, s.Exact
 	now := time.Now()
 	switch {
