@@ -68,7 +68,8 @@ func parkedRows(p *apply.Parked) []rowID {
 }
 
 // judgeParked looks for the reason of everything that a site parked. A row that its
-// transaction wrote in several parts is decided part by part.
+// transaction wrote in several parts is decided part by part, and one whose writes came
+// before what they knew is decided without that.
 func (w *World) judgeParked(h *history, s *site) {
 	with := map[rowID]bool{} // rows that wait with a reason
 	for i := range s.db.parked {
@@ -78,7 +79,9 @@ func (w *World) judgeParked(h *history, s *site) {
 		}
 		ids := parkedRows(p)
 		reason := slices.ContainsFunc(ids, func(id rowID) bool { return with[id] }) ||
-			slices.ContainsFunc(ids, func(id rowID) bool { return h.find(p.Origin, p.Seq).inParts(id) || w.failedHere(h, s, p, id) })
+			slices.ContainsFunc(ids, func(id rowID) bool {
+				return h.find(p.Origin, p.Seq).inParts(id) || w.failedHere(h, s, p, id) || h.disordered(s, id)
+			})
 		if !reason {
 			w.fail(Parks, "%s parked %s of %s:%d without a reason: %s\n%s", s.name, rowList{p.Row}, p.Origin, p.Seq, p.Message, h.text(ids[0]))
 		}
