@@ -54,7 +54,7 @@ func (t *try) heals(k *keyWork) []Parked {
 func (t *try) above(tx *conflict.Tx, table *change.Table, waits []Parked) bool {
 	newest := t.l.agent.o.Window.VersionsOnly(table)
 	return !slices.ContainsFunc(waits, func(w Parked) bool {
-		return !tx.Saw(&conflict.Tx{Origin: w.Origin, Seq: w.Seq}) && !(newest && w.version().Less(tx.Version()))
+		return !tx.Saw(&conflict.Tx{Origin: w.Origin, Seq: w.Seq}) && (!newest || !w.version().Less(tx.Version()))
 	})
 }
 

@@ -89,11 +89,7 @@ func (l *Link) accepts(t *change.Table) bool {
 	return l.agent.o.Accepts(t, l.from) && !l.held(t.QualifiedName())
 }
 
-func (a *Agent) accepts(from change.Site) func(*change.Table) bool {
-	return func(t *change.Table) bool { return a.o.Accepts(t, from) }
-}
-
-// acceptsOnly is accepts for the changes of one table.
+// acceptsOnly accepts the changes of one table, held back or not.
 func (a *Agent) acceptsOnly(from change.Site, table string) func(*change.Table) bool {
 	return func(t *change.Table) bool { return t.QualifiedName() == table && a.o.Accepts(t, from) }
 }

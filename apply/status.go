@@ -35,7 +35,7 @@ type LinkStatus struct {
 	// Counters of this process, in row changes: Received is the sum of the others.
 	Received, AppliedRows, KeptLocal, Merged, Parked uint64
 	Transactions                                     uint64
-	Healed                                           uint64 // parked changes that a row published again made superfluous
+	Healed                                           uint64            // parked changes that a row published again made superfluous
 	Groups, Retries, Exact                           uint64            // target transactions, failed tries, groups off the set path
 	Conflicts                                        map[string]uint64 // by table + "\x00" + kind
 

@@ -93,7 +93,9 @@ func (s *Site) runAgents(ctx context.Context, bus *stream.Bus, streams logs) err
 		s.runCapture(ctx, g, bus, c, streams)
 	}
 	g.Go(func() error { return agent.Run(ctx) })
-	g.Go(func() error { return stream.ServeRows(ctx, bus, s.cfg.Cluster, s.self.Name, s.giveRows(agent.GiveRows)) })
+	g.Go(func() error {
+		return stream.ServeRows(ctx, bus, s.cfg.Cluster, s.self.Name, s.giveRows(agent.GiveRows))
+	})
 	g.Go(func() error { return s.trim(ctx, agent, streams) })
 	g.Go(func() error { return s.makeRoom(ctx, agent, streams) })
 	g.Go(func() error { return s.prune(ctx) })
