@@ -70,6 +70,8 @@ type World struct {
 
 // Run makes the world of o, lets it live, brings it to rest and asks the oracles.
 func Run(ctx context.Context, o Options) (result Result) {
+	ctx, cancel := context.WithCancel(ctx) // else ctx would keep the agents of every world
+	defer cancel()
 	w := newWorld(ctx, o)
 	defer func() {
 		if p := recover(); p != nil {
