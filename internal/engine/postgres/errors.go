@@ -11,6 +11,7 @@ import (
 
 	"github.com/concord-db/concord/apply"
 	"github.com/concord-db/concord/internal/change"
+	"github.com/concord-db/concord/internal/engine/parking"
 )
 
 // targetError is what the database said, with its class. Its text names tables,
@@ -70,7 +71,7 @@ func classify(ctx context.Context, doing string, err error) error {
 	case errors.As(err, &schema), errors.Is(err, apply.ErrTransient), errors.Is(err, apply.ErrRejected),
 		errors.Is(err, apply.ErrFenced), errors.Is(err, change.ErrRefused), errors.Is(err, change.ErrStandby):
 		return fmt.Errorf("%s: %w", doing, err)
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errParked): // not the database's doing
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, parking.ErrMalformed): // not the database's doing
 		return fmt.Errorf("%s: %w", doing, err)
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s: %w: %w", doing, context.Cause(ctx), err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/concord-db/concord/apply"
 	"github.com/concord-db/concord/internal/change"
+	"github.com/concord-db/concord/internal/engine/parking"
 )
 
 const parkedQuery = `SELECT id, at, origin, epoch, seq, hlc, seen::text, row_index, change::text, reason, message, behind FROM concord.parked`
@@ -60,12 +61,12 @@ func readParked(ctx context.Context, q querier, rest string, args ...any) ([]app
 		found := p
 		found.Time, found.Origin, found.Epoch, found.Seq, found.HLC = at.UTC(), change.Site(origin), uint32(epoch), uint64(seq), uint64(hlc)
 		found.Seen = nil
-		var c parkedChange
+		var c parking.Change
 		if err := errors.Join(json.Unmarshal([]byte(seen), &found.Seen), json.Unmarshal([]byte(text), &c)); err != nil {
-			return fmt.Errorf("parked change %d: %w: %w", p.ID, errParked, err)
+			return fmt.Errorf("parked change %d: %w: %w", p.ID, parking.ErrMalformed, err)
 		}
 		var err error
-		if found.Row, err = c.row(); err != nil {
+		if found.Row, err = c.Row(); err != nil {
 			return fmt.Errorf("parked change %d: %w", p.ID, err)
 		}
 		all = append(all, found)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/concord-db/concord/apply"
 	"github.com/concord-db/concord/internal/change"
+	"github.com/concord-db/concord/internal/engine/parking"
 )
 
 // recordRows is how many records one statement inserts.
@@ -25,7 +26,7 @@ type parkedRecord struct {
 	Table   string             `json:"table_name"`
 	Op      string             `json:"op"`
 	Key     map[string]*string `json:"key"`
-	Change  parkedChange       `json:"change"`
+	Change  parking.Change     `json:"change"`
 	Reason  string             `json:"reason"`
 	Message string             `json:"message"`
 	Behind  bool               `json:"behind"`
@@ -93,7 +94,7 @@ func parkedRecordOf(p *apply.Parked) parkedRecord {
 	}
 	return parkedRecord{
 		At: p.Time, Origin: p.Origin, Epoch: p.Epoch, Seq: p.Seq, HLC: p.HLC, Seen: seen, Index: p.Index,
-		Table: p.Row.Table.QualifiedName(), Op: p.Row.Op.String(), Key: key, Change: parkedChangeOf(&p.Row),
+		Table: p.Row.Table.QualifiedName(), Op: p.Row.Op.String(), Key: key, Change: parking.Of(&p.Row),
 		Reason: p.Reason, Message: p.Message, Behind: p.Behind,
 	}
 }

@@ -1,4 +1,5 @@
-package postgres
+// Package parking is how a parked change stands in concord.parked, the same in every engine.
+package parking
 
 import (
 	"encoding/hex"
@@ -9,39 +10,41 @@ import (
 	"github.com/concord-db/concord/internal/change"
 )
 
-// parkedChange is a row change in concord.parked, exact, so that it can be carried
+// Change is a row change in JSON, exact, so that it can be carried
 // out years later: the shape it was logged with and its images.
-type parkedChange struct {
-	Table parkedTable   `json:"table"`
-	Op    change.Op     `json:"op"`
-	Old   []parkedValue `json:"old"`
-	New   []parkedValue `json:"new"`
+type Change struct {
+	Table Table     `json:"table"`
+	Op    change.Op `json:"op"`
+	Old   []Value   `json:"old"`
+	New   []Value   `json:"new"`
 }
 
-type parkedTable struct {
-	Schema  string         `json:"schema"`
-	Name    string         `json:"name"`
-	Columns []parkedColumn `json:"columns"`
-	Key     []int          `json:"key"`
-	Full    bool           `json:"full,omitempty"`
+// Table is the shape that a change was logged with.
+type Table struct {
+	Schema  string   `json:"schema"`
+	Name    string   `json:"name"`
+	Columns []Column `json:"columns"`
+	Key     []int    `json:"key"`
+	Full    bool     `json:"full,omitempty"`
 }
 
-type parkedColumn struct {
+// Column is a column of a Table.
+type Column struct {
 	Name     string      `json:"name"`
 	Type     string      `json:"type"`
 	Kind     change.Kind `json:"kind"`
 	Identity bool        `json:"identity,omitempty"`
 }
 
-// parkedValue is a value in JSON: its text, null, {"bytes": hex} where the value is
+// Value is a value in JSON: its text, null, {"bytes": hex} where the value is
 // bytes, or {} when it is unchanged.
-type parkedValue struct {
+type Value struct {
 	change.Value
 	bytes bool
 }
 
 // MarshalJSON implements json.Marshaler.
-func (v parkedValue) MarshalJSON() ([]byte, error) {
+func (v Value) MarshalJSON() ([]byte, error) {
 	switch {
 	case v.State == change.Null:
 		return []byte("null"), nil
@@ -54,8 +57,8 @@ func (v parkedValue) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
-func (v *parkedValue) UnmarshalJSON(data []byte) error {
-	*v = parkedValue{}
+func (v *Value) UnmarshalJSON(data []byte) error {
+	*v = Value{}
 	switch {
 	case len(data) > 0 && data[0] == '"':
 		v.State = change.Present
@@ -75,19 +78,20 @@ func (v *parkedValue) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-func parkedChangeOf(r *change.Row) parkedChange {
+// Of is the change as it is kept.
+func Of(r *change.Row) Change {
 	t := r.Table
-	p := parkedChange{Table: parkedTable{Schema: t.Schema, Name: t.Name, Key: t.Key, Full: t.Full}, Op: r.Op}
+	p := Change{Table: Table{Schema: t.Schema, Name: t.Name, Key: t.Key, Full: t.Full}, Op: r.Op}
 	for _, c := range t.Columns {
-		p.Table.Columns = append(p.Table.Columns, parkedColumn(c))
+		p.Table.Columns = append(p.Table.Columns, Column(c))
 	}
-	values := func(image []change.Value) []parkedValue {
+	values := func(image []change.Value) []Value {
 		if image == nil {
 			return nil
 		}
-		out := make([]parkedValue, len(image))
+		out := make([]Value, len(image))
 		for i, v := range image {
-			out[i] = parkedValue{v, t.Columns[i].Kind == change.KindBytes}
+			out[i] = Value{v, t.Columns[i].Kind == change.KindBytes}
 		}
 		return out
 	}
@@ -95,29 +99,30 @@ func parkedChangeOf(r *change.Row) parkedChange {
 	return p
 }
 
-var errParked = errors.New("malformed parked change")
+// ErrMalformed is what a person with an editor can make of a parked change.
+var ErrMalformed = errors.New("malformed parked change")
 
-// row is the change again. It checks what a person with an editor could have broken.
-func (p *parkedChange) row() (change.Row, error) {
+// Row is the change again; ErrMalformed when there is none in it. It checks what a person with an editor could have broken.
+func (p *Change) Row() (change.Row, error) {
 	t := &change.Table{Schema: p.Table.Schema, Name: p.Table.Name, Key: p.Table.Key, Full: p.Table.Full}
 	for _, c := range p.Table.Columns {
 		t.Columns = append(t.Columns, change.Column(c))
 	}
 	r := change.Row{Table: t.Seal(), Op: p.Op}
 	if len(t.Key) == 0 || t.Name == "" {
-		return r, fmt.Errorf("%w: it names no table or no key", errParked)
+		return r, fmt.Errorf("%w: it names no table or no key", ErrMalformed)
 	}
 	for _, k := range t.Key {
 		if k < 0 || k >= len(t.Columns) {
-			return r, fmt.Errorf("%w: key column %d of %d", errParked, k, len(t.Columns))
+			return r, fmt.Errorf("%w: key column %d of %d", ErrMalformed, k, len(t.Columns))
 		}
 	}
-	values := func(image []parkedValue) ([]change.Value, error) {
+	values := func(image []Value) ([]change.Value, error) {
 		if image == nil {
 			return nil, nil
 		}
 		if len(image) != len(t.Columns) {
-			return nil, fmt.Errorf("%w: %d values for %d columns", errParked, len(image), len(t.Columns))
+			return nil, fmt.Errorf("%w: %d values for %d columns", ErrMalformed, len(image), len(t.Columns))
 		}
 		out := make([]change.Value, len(image))
 		for i, v := range image {
@@ -134,7 +139,7 @@ func (p *parkedChange) row() (change.Row, error) {
 	}
 	needOld, needNew := r.Op == change.Delete, r.Op == change.Insert || r.Op == change.Update
 	if r.Op < change.Insert || r.Op > change.Truncate || needOld && r.Old == nil || needNew && r.New == nil {
-		return r, fmt.Errorf("%w: operation %d without its row", errParked, r.Op)
+		return r, fmt.Errorf("%w: operation %d without its row", ErrMalformed, r.Op)
 	}
 	return r, nil
 }
