@@ -217,3 +217,6 @@ func (c *conn) close() {
 	_ = c.c.Quit()  // a courtesy: else the server counts an aborted client
 	_ = c.c.Close() // nothing is lost with a session
 }
+
+// drop ends a session that does not listen.
+func (c *conn) drop() { _ = c.c.Close() }

@@ -63,6 +63,14 @@ func fileNumber(name string) uint64 {
 	return n
 }
 
+// comparePlaces orders two places in the log of one server.
+func comparePlaces(a, b position) int {
+	if c := cmp.Compare(fileNumber(a.file), fileNumber(b.file)); c != 0 {
+		return c
+	}
+	return cmp.Compare(a.offset, b.offset)
+}
+
 // Compare orders two log positions. An unparsable position is before all others. A
 // position of a fence is after all places of another server: whether a reader of that
 // one has reached it is not known.
@@ -81,10 +89,7 @@ func (db *DB) Compare(a, b change.Position) int {
 		return 1
 	}
 	if pa.server == pb.server {
-		if c := cmp.Compare(fileNumber(pa.file), fileNumber(pb.file)); c != 0 {
-			return c
-		}
-		return cmp.Compare(pa.offset, pb.offset)
+		return comparePlaces(pa, pb)
 	}
 	if pa.gtids == "" || pb.gtids == "" {
 		return cmp.Compare(len(pb.gtids), len(pa.gtids))

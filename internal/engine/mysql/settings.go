@@ -54,6 +54,7 @@ func (s *serverSettings) logFaults() (all []fault) {
 	must("log_bin", "there is no log to read", s.restart("log_bin", "binlog"), "ON", "1")
 	must("binlog_format", "statements are logged instead of rows", s.set("binlog_format", "'ROW'")+"; sessions that are open keep theirs until they connect again", "ROW")
 	must("binlog_row_image", "rows are not logged whole", s.set("binlog_row_image", "'FULL'")+"; sessions that are open keep theirs until they connect again", "FULL")
+	must("binlog_row_metadata", "the log does not say what columns are called and how their bytes are meant", s.set("binlog_row_metadata", "'FULL'"), "FULL")
 	must("binlog_row_value_options", "documents are not logged whole", s.set("binlog_row_value_options", "''")+"; sessions that are open keep theirs until they connect again", "")
 	must("gtid_mode", "transactions have no names in the log", "bring it to ON step by step, as the server's manual says: OFF_PERMISSIVE, ON_PERMISSIVE, ON; each with SET PERSIST gtid_mode", "ON")
 	must("enforce_gtid_consistency", "transactions may be refused a name in the log", s.set("enforce_gtid_consistency", "'ON'"), "ON")
