@@ -1,0 +1,48 @@
+package mysql
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/concord-db/concord/internal/change"
+)
+
+func TestAServerSaysWhoItIs(t *testing.T) {
+	onEach(t, func(a *admins) {
+		db := a.db(Options{})
+		id, err := db.Identity(a.ctx)
+		if err != nil || id.Epoch != 0 || id.Site != "" || id.Version == "" || !strings.HasPrefix(a.dsn, id.Engine+"://") {
+			a.t.Errorf("before init: %+v, %v", id, err)
+		}
+		if _, err := db.Init(a.ctx, InitOptions{}); err != nil {
+			a.t.Fatal(err)
+		}
+		id, err = db.Identity(a.ctx)
+		if err != nil || id.Epoch != 1 || id.Site != "mumbai" || id.Cluster != "shop" || id.Log != "inactive" || id.Retained <= 0 {
+			a.t.Errorf("after init: %+v, %v", id, err)
+		}
+		if id.Offset.Abs() > time.Second+id.Uncertainty || id.Uncertainty <= 0 {
+			a.t.Errorf("on one machine the clocks differ by %s, give or take %s", id.Offset, id.Uncertainty)
+		}
+	})
+}
+
+// What a crash may take back is not called safe.
+func TestFlushPromisesWhatTheServerKeeps(t *testing.T) {
+	onEach(t, func(a *admins) {
+		before := a.app.text("SELECT @@global.sync_binlog")
+		defer a.app.run("SET GLOBAL sync_binlog = " + before)
+		db := a.db(Options{})
+		a.app.run("SET GLOBAL sync_binlog = 1")
+		if a.app.text("SELECT @@global.innodb_flush_log_at_trx_commit") == "1" {
+			if err := db.Flush(a.ctx); err != nil {
+				a.t.Errorf("with every commit on the disk: %v", err)
+			}
+		}
+		a.app.run("SET GLOBAL sync_binlog = 100")
+		if err := db.Flush(a.ctx); err == nil || !strings.Contains(err.Error(), change.ErrRefused.Error()) {
+			a.t.Errorf("with commits in memory: %v", err)
+		}
+	})
+}
