@@ -45,10 +45,16 @@ func TestGoodDSN(t *testing.T) {
 func TestWrongDSN(t *testing.T) {
 	for _, tt := range []struct{ dsn, message string }{
 		{"10.1.0.5/shop", "dsn is not a URL"},
-		{"postgre://h/d", `dsn names no known database: its scheme is not postgres; did you mean "postgres"?`},
-		{"mysql://h/d", "MySQL and MariaDB are not built yet"},
-		{"mariadb://h/d", "MySQL and MariaDB are not built yet"},
-		{"oracle://h/d", "dsn names no known database: its scheme is not postgres"},
+		{"postgre://h/d", `dsn names no known database: its scheme is not postgres, mysql or mariadb; did you mean "postgres"?`},
+		{"oracle://h/d", "dsn names no known database: its scheme is not postgres, mysql or mariadb"},
+		{"mysql://h/d", "dsn names no user"},
+		{"mysql://u@/d", "dsn names no host"},
+		{"mysql://u@a,b/d", "dsn names several hosts"},
+		{"mysql://u@h:99999/d", "the port in dsn is not a number from 1 to 65535"},
+		{"mysql://u@h/a/b", "dsn cannot be read: there is an @ or a / after the host"},
+		{"mysql://u@h/d?sslmode=require", `dsn has a parameter "sslmode", which is not known`},
+		{"mysql://u@h/d?tls=verify_ca", `tls "verify_ca" in dsn is not known; did you mean "verify-ca"?`},
+		{"mariadb://u@h/d?password=x", "dsn has a password among its parameters"},
 		{"postgres:///d", "dsn names no host"},
 		{"postgres://h", "dsn names no database"},
 		{"postgres://h/", "dsn names no database"},
@@ -78,6 +84,25 @@ func TestWrongDSN(t *testing.T) {
 	}
 }
 
+func TestGoodDSNOfMySQL(t *testing.T) {
+	for _, tt := range []struct{ dsn, engine, user, database, conn string }{
+		{"mysql://concord@10.2.0.5/shop", "mysql", "concord", "shop", "mysql://concord@10.2.0.5/shop"},
+		{"mariadb://concord@[::1]:3307/shop?tls=verify-ca&tls-ca=%2Fetc%2Fca.pem", "mariadb", "concord", "shop", "mariadb://concord@[::1]:3307/shop?tls=verify-ca&tls-ca=%2Fetc%2Fca.pem"},
+		{"mysql://con%40cord:p%3Aw@h", "mysql", "con@cord", "", "mysql://con%40cord:p%3Aw@h/"},
+		{"mysql://concord@/shop?socket=/run/mysqld/mysqld.sock", "mysql", "concord", "shop", "mysql://concord@/shop?socket=/run/mysqld/mysqld.sock"},
+	} {
+		d, f := parseDSN(tt.dsn)
+		if f != nil {
+			t.Errorf("%s: %s", tt.dsn, f.message)
+			continue
+		}
+		conn, err := Site{Name: "a", DSN: d}.ConnString()
+		if err != nil || d.Engine() != tt.engine || d.User() != tt.user || d.Database() != tt.database || conn != tt.conn {
+			t.Errorf("%s: %s, user %q, database %q, connects to %s: %v", tt.dsn, d.Engine(), d.User(), d.Database(), conn, err)
+		}
+	}
+}
+
 func TestOneDatabaseIsRecognised(t *testing.T) {
 	place := func(s string) string {
 		d, f := parseDSN(s)
@@ -96,6 +121,12 @@ func TestOneDatabaseIsRecognised(t *testing.T) {
 		if place(other) == one {
 			t.Errorf("%s is the same database", other)
 		}
+	}
+	if place("mysql://u@h/a") != place("mariadb://v@H:3306/b") || place("mysql://u@h/a") == place("mysql://u@h:3307/a") {
+		t.Error("a site of MySQL is a server")
+	}
+	if place("mysql://u@/a?socket=/s") != place("mysql://u@h/b?tls=disabled&socket=/s") {
+		t.Error("a socket is one server")
 	}
 	if place("postgres://a,b:5432/d") != place("postgres://b,a/d") {
 		t.Error("the order of the hosts matters")

@@ -73,5 +73,5 @@ func Open(dsn string, o site.Options) (Engine, error) {
 	case "postgres", "postgresql":
 		return postgres.New(dsn, o), nil
 	}
-	return nil, fmt.Errorf("%w: there is no engine for a dsn that begins with %q", change.ErrRefused, scheme)
+	return nil, fmt.Errorf("%w: there is no engine yet for a dsn that begins with %q", change.ErrRefused, scheme)
 }
