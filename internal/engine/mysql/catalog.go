@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -115,7 +116,7 @@ func readCatalog(ctx context.Context, c *conn, where string, want func(string) b
 		if t == nil {
 			return
 		}
-		col := columnFacts{name: r[2], dataType: strings.ToLower(r[3]), typeText: r[4], notNull: r[5] == "NO", charset: r[6], collation: r[7]}
+		col := columnFacts{name: r[2], dataType: strings.ToLower(r[3]), typeText: spelled(r[4]), notNull: r[5] == "NO", charset: r[6], collation: r[7]}
 		extra := strings.ToLower(r[8])
 		col.sequence = strings.Contains(extra, "auto_increment")
 		col.generated = strings.Contains(extra, "virtual generated") || strings.Contains(extra, "stored generated") || strings.Contains(extra, "persistent")
@@ -126,6 +127,20 @@ func readCatalog(ctx context.Context, c *conn, where string, want func(string) b
 		return nil, fmt.Errorf("reading the catalogue of columns: %w", err)
 	}
 	return found, found.loadKeys(ctx, c, where)
+}
+
+// displayWidth is a number that MariaDB writes behind integer types and that means
+// nothing.
+var displayWidth = regexp.MustCompile(`^(tinyint|smallint|mediumint|int|bigint|year)\(\d+\)( unsigned)?$`)
+
+// spelled is a type's text in the spelling that both servers have. A tinyint(1) is one
+// that was made as a boolean.
+func spelled(typeText string) string {
+	m := displayWidth.FindStringSubmatch(typeText)
+	if m == nil || typeText == "tinyint(1)" {
+		return typeText
+	}
+	return m[1] + m[2]
 }
 
 // indexFacts is a unique index as information_schema.statistics lists it.
