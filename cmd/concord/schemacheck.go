@@ -167,6 +167,9 @@ func (p *schemaPair) compareSequences(name string, ta, tb enginesite.Table) {
 // alter gives a sequence its site's share of the numbers behind top.
 func (p *schemaPair) alter(s enginesite.Sequence, at change.Site, top int64) string {
 	n := int64(len(p.share))
+	if s.Server {
+		return fmt.Sprintf("SET GLOBAL auto_increment_increment = %d, GLOBAL auto_increment_offset = %d, and both in the server's configuration", n, p.share[at])
+	}
 	next := top - top%n + n + p.share[at]%n
 	return fmt.Sprintf("ALTER SEQUENCE %s INCREMENT BY %d RESTART WITH %d", s.Name, n, next)
 }

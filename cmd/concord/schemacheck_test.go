@@ -79,6 +79,12 @@ func TestSchemasAreComparedAcrossSites(t *testing.T) {
 			remedy: `at mumbai: ALTER SEQUENCE "public"."orders_id_seq" INCREMENT BY 2 RESTART WITH 13; at pune: ALTER SEQUENCE "public"."orders_id_seq" INCREMENT BY 2 RESTART WITH 12`,
 		},
 		{
+			name: "the same numbers, by the settings of a server", status: enginesite.Critical,
+			mumbai: orders(func(o *enginesite.Table) { o.Sequences[0].Server = true }), pune: orders(),
+			says:   []string{"takes the same numbers"},
+			remedy: `at mumbai: SET GLOBAL auto_increment_increment = 2, GLOBAL auto_increment_offset = 1, and both in the server's configuration; at pune: ALTER SEQUENCE`,
+		},
+		{
 			name:   "steps that have nothing in common meet",
 			mumbai: orders(), pune: orders(second, func(o *enginesite.Table) { o.Sequences[0].Increment = 3 }), status: enginesite.Critical,
 			says: []string{"in steps of 3"}, remedy: "ALTER SEQUENCE",

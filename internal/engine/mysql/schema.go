@@ -69,7 +69,7 @@ func (e *examination) schema(ctx context.Context) ([]site.Table, error) {
 // in the same steps. Last is one of this server's own numbers, not less than any that
 // the column has.
 func (e *examination) sequenceOf(ctx context.Context, t *tableFacts, c *columnFacts) (site.Sequence, error) {
-	s := site.Sequence{Column: c.name, Name: t.sql()}
+	s := site.Sequence{Column: c.name, Name: t.sql(), Server: true}
 	step, offset, err := e.settings.autoIncrement()
 	if err != nil {
 		return s, err

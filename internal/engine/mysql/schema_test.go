@@ -31,7 +31,7 @@ func TestSchemaIsWhatSitesCompare(t *testing.T) {
 		if want := []string{"a", "c"}; !slices.Equal(table.Key, want) {
 			a.t.Errorf("key %v, want %v", table.Key, want)
 		}
-		if want := []site.Sequence{{Column: "a", Name: "`shop`.`t`", Increment: 1, Last: 41}}; !slices.Equal(table.Sequences, want) {
+		if want := []site.Sequence{{Column: "a", Name: "`shop`.`t`", Increment: 1, Last: 41, Server: true}}; !slices.Equal(table.Sequences, want) {
 			a.t.Errorf("sequences %v, want %v", table.Sequences, want)
 		}
 		if want := []string{"by_a"}; !slices.Equal(table.Unique, want) {

@@ -40,4 +40,6 @@ type Sequence struct {
 	Name      string // as written in SQL
 	Increment int64
 	Last      int64
+	// Server: the server's settings give all its columns their numbers.
+	Server bool
 }
