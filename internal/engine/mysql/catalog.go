@@ -33,6 +33,7 @@ type tableFacts struct {
 	kind    string // BASE TABLE, SYSTEM VERSIONED
 	columns []columnFacts
 	key     []string // columns of the replication key; empty when there is none
+	keyName string   // of its index
 	prefix  bool     // a part of the primary key is only the beginning of a column
 	unique  []uniqueFacts
 }
@@ -203,7 +204,7 @@ func (t *tableFacts) takeKeys(all []*indexFacts) {
 	}
 	for i, ix := range all {
 		if i == key {
-			t.key = ix.columns
+			t.key, t.keyName = ix.columns, ix.name
 			continue
 		}
 		u := uniqueFacts{name: ix.name, columns: ix.columns, unread: ix.odd}

@@ -83,6 +83,12 @@ func (a address) open(ctx context.Context, attributes map[string]string, r role)
 	}
 	c, err := client.ConnectWithDialer(dialing, a.network, a.host, a.user, a.password, a.database, dial, func(c *client.Conn) error {
 		c.SetAttributes(attributes)
+		if r == roleApply {
+			// Many statements go in one packet, and an update counts the rows that it found.
+			if err := errors.Join(c.SetCapability(gomysql.CLIENT_MULTI_STATEMENTS), c.SetCapability(gomysql.CLIENT_FOUND_ROWS)); err != nil {
+				return err
+			}
+		}
 		if a.tls != nil {
 			c.SetTLSConfig(a.tls)
 		}

@@ -18,6 +18,7 @@ type DB struct {
 	opts   Options
 	log    *slog.Logger
 	beater beater
+	target target
 }
 
 // New returns the server at dsn, a URL: see parseDSN. It connects nothing.
@@ -35,6 +36,7 @@ func New(dsn string, opts Options) *DB {
 // transactions are closed by whoever opened them.
 func (db *DB) Close(ctx context.Context) {
 	db.closeBeater(ctx)
+	db.closeTarget(ctx)
 }
 
 // role names what a connection is for; it is the last part of the program_name that
