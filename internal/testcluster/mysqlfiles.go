@@ -131,6 +131,7 @@ func (s *MySQLServer) writeSettings() error {
 	settings := map[string]string{
 		"datadir":                        s.dataDir(),
 		"socket":                         s.socket(),
+		"tmpdir":                         s.options.Dir, // a server that starts deletes what others have left in it
 		"pid-file":                       filepath.Join(s.options.Dir, "server.pid"),
 		"port":                           strconv.Itoa(s.options.Port),
 		"bind-address":                   "127.0.0.1",

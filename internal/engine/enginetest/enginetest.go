@@ -76,13 +76,16 @@ type Dialect struct {
 	// one for each value of seed, an SQL integer expression. A row with some 10,000 of
 	// them must be stored out of line, if the engine does that.
 	Bytes func(n int, seed string) string
-	// FullImages makes a table log its old rows whole; "" when tables always do.
+	// FullImages makes a table log its old rows whole; nil when tables always do.
 	FullImages func(table string) string
 	// Widen changes an integer column to a larger integer type.
 	Widen func(table, column string) string
 	// Audit makes each insert into table main insert into table audit, for
 	// applications.
 	Audit []string
+	// KeepsLog is set where the server alone decides how long it keeps its log: what was
+	// released may be there for a while.
+	KeepsLog bool
 	// Unhurried are statements that let a session's commits be visible before they are
 	// durable; nil when it has no such thing.
 	Unhurried []string

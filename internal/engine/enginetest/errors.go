@@ -26,7 +26,7 @@ func testErrorClasses(t *testing.T, f Fixture) {
 		{name: "too long", table: "CREATE TABLE item (id int PRIMARY KEY, a varchar(3), b int)", row: []string{"1", "abcd", "1"}},
 		{name: "too large", table: "CREATE TABLE item (id int PRIMARY KEY, a text, b smallint)", row: []string{"1", "a", "40000"}},
 		{name: "not a number", table: "CREATE TABLE item (id int PRIMARY KEY, a int, b int)", row: []string{"1", "a", "1"}},
-		{name: "not a date", table: "CREATE TABLE item (id int PRIMARY KEY, a date, b int)", row: []string{"1", "2026-02-30", "1"}},
+		{name: "not a date", table: "CREATE TABLE item (id int PRIMARY KEY, a date, b int)", row: []string{"1", "2026-13-01", "1"}},
 		{name: "no column", table: "CREATE TABLE item (id int PRIMARY KEY, a text)", row: []string{"1", "a", "1"}, schema: true},
 		{name: "no table", table: "CREATE TABLE other (id int PRIMARY KEY, a text, b int)", row: []string{"1", "a", "1"}, schema: true},
 		{name: "no key", table: "CREATE TABLE item (id int, a text, b int, other int PRIMARY KEY)", row: []string{"1", "a", "1"}, schema: true},

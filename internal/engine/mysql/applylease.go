@@ -3,8 +3,10 @@ package mysql
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"sync"
 
+	"github.com/concord-db/concord/apply"
 	"github.com/concord-db/concord/internal/change"
 )
 
@@ -80,6 +82,20 @@ func (db *DB) Acquire(ctx context.Context, origin change.Site) (release func(), 
 		db.target.leases.drop(origin, l)
 		db.target.closeLane(origin)
 	}), nil
+}
+
+// checkLease makes sure that the lease is held by this process still: its session looks
+// only now and then whether it lives.
+func (db *DB) checkLease(ctx context.Context, c *conn, origin change.Site) error {
+	l, holder := db.target.leases.get(origin), ""
+	err := c.rows(ctx, "SELECT IS_USED_LOCK("+literal(applyLease(origin))+")", func(r []string) { holder = r[0] })
+	if err != nil {
+		return classified(ctx, "looking for the lease on "+string(origin), err)
+	}
+	if l == nil || holder != strconv.FormatUint(uint64(l.session), 10) {
+		return fmt.Errorf("beginning: %w: the lease on %s is not held", apply.ErrFenced, origin)
+	}
+	return nil
 }
 
 // applyLease names the lock. The server takes at most 64 characters, and does not tell

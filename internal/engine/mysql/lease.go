@@ -20,6 +20,7 @@ const (
 )
 
 type lease struct {
+	session uint32        // its number
 	gone    chan struct{} // closed when the session has ended
 	release func()        // gives it back and waits for the end; may be called again
 }
@@ -37,7 +38,7 @@ func (db *DB) lease(ctx context.Context, name string) (*lease, error) {
 		return nil, err
 	}
 	watching, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	l := &lease{gone: make(chan struct{})}
+	l := &lease{session: c.c.GetConnectionID(), gone: make(chan struct{})}
 	l.release = sync.OnceFunc(func() { cancel(); <-l.gone })
 	go func() {
 		defer close(l.gone)

@@ -89,6 +89,11 @@ func (db *DB) Begin(ctx context.Context, c apply.Checkpoint) (apply.Tx, error) {
 			<-ol.turn
 			return nil, err
 		}
+		if err := db.checkLease(ctx, l.conn, c.Origin); err != nil {
+			l.close()
+			<-ol.turn
+			return nil, err
+		}
 		ol.lane = l
 	}
 	id := ol.lane.conn.c.GetConnectionID()
