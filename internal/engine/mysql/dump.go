@@ -40,15 +40,17 @@ type dump struct {
 	deadline time.Time
 }
 
-// readerID chooses a server id that no replica has that is connected now.
+// readerID chooses a server id that no replica has that is connected now. MariaDB lists
+// them only to those who may administer replication; then chance must do.
 func (c *conn) readerID(ctx context.Context) (uint32, error) {
 	sql := "SHOW REPLICAS"
 	if c.flavor == mariaDB {
 		sql = "SHOW SLAVE HOSTS"
 	}
 	taken := map[string]bool{}
-	if err := c.rows(ctx, sql, func(r []string) { taken[r[0]] = true }); err != nil {
-		return 0, logError(fmt.Errorf("listing the replicas: %w", err))
+	err := c.rows(ctx, sql, func(r []string) { taken[r[0]] = true })
+	if err != nil && errorNumber(err) != gomysql.ER_SPECIFIC_ACCESS_DENIED_ERROR {
+		return 0, fmt.Errorf("listing the replicas: %w", err)
 	}
 	for {
 		id := firstReaderID + rand.Uint32N(readerIDs)
