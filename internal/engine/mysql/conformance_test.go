@@ -57,8 +57,8 @@ var conformanceDialect = enginetest.Dialect{
 		return fmt.Sprintf("left(repeat(sha2(%s, 256), %d), %d)", seed, n/64+1, n)
 	},
 	KeepsLog: true,
-	Widen: func(table, column string) string { return "ALTER TABLE " + table + " MODIFY " + column + " bigint" },
-	Audit: []string{"CREATE TRIGGER note AFTER INSERT ON main FOR EACH ROW BEGIN IF " + applyVariable + " IS NULL THEN INSERT INTO audit VALUES (NEW.id); END IF; END"},
+	Widen:    func(table, column string) string { return "ALTER TABLE " + table + " MODIFY " + column + " bigint" },
+	Audit:    []string{"CREATE TRIGGER note AFTER INSERT ON main FOR EACH ROW BEGIN IF " + applyVariable + " IS NULL THEN INSERT INTO audit VALUES (NEW.id); END IF; END"},
 }
 
 // conformanceTypes are the types of this engine with the values at their edges.

@@ -180,6 +180,10 @@ func (d *dump) stillReading(ctx context.Context) {
 // interrupt ends a read that is under way.
 func (d *dump) interrupt() { _ = d.c.c.SetReadDeadline(time.Unix(1, 0)) }
 
+// errSameServerID is a reader that a replica with its server id displaced. The next one
+// takes another.
+var errSameServerID = errors.New("another replica connected with the server id of this reader")
+
 // logError gives an error of the server about its log its class.
 func logError(err error) error {
 	if err == nil {
@@ -190,13 +194,15 @@ func logError(err error) error {
 	case gomysql.ER_MASTER_FATAL_ERROR_READING_BINLOG: // says in its text what is the matter
 		switch {
 		case strings.Contains(text, "same server_uuid/server_id"):
-			return fmt.Errorf("another replica connected with the server id of this reader, which chooses another now: %w", err)
+			return fmt.Errorf("%w: %w", errSameServerID, err)
 		case strings.Contains(text, "max_allowed_packet"):
 			return fmt.Errorf("%w: %w; raise max_allowed_packet of the server to 1G", change.ErrRefused, err)
 		case strings.Contains(text, "errno"): // the file could not be read
 			return err
 		}
 		return fmt.Errorf("%w: %w; %s", change.ErrNeedsCopy, err, newEpochRemedy)
+	case 4052: // ER_SLAVE_SAME_ID
+		return fmt.Errorf("%w: %w", errSameServerID, err)
 	case 1945, 1955, 1950: // ER_GTID_POSITION_NOT_FOUND_IN_BINLOG, …_BINLOG2, ER_GTID_START_FROM_BINLOG_HOLE
 		return fmt.Errorf("%w: %w; %s", change.ErrNeedsCopy, err, newEpochRemedy)
 	case gomysql.ER_SPECIFIC_ACCESS_DENIED_ERROR, gomysql.ER_ACCESS_DENIED_ERROR:

@@ -43,7 +43,9 @@ func TestWhatAStatementOfTheLogIs(t *testing.T) {
 		{"CREATE TABLE `t` (a int) START TRANSACTION", statementSchema, ""},
 		{"\x00\xff?", statementSchema, ""},
 		{"START SLAVE", statementSchema, ""},
-		{"GRANT SELECT ON *.* TO x", statementSchema, ""},
+		{"DROP TEMPORARY TABLE IF EXISTS t", statementNothing, ""},
+		{"DROP TABLE t", statementSchema, ""},
+		{"GRANT SELECT ON *.* TO x", statementNothing, ""},
 	} {
 		if got := classify(c.sql); got.kind != c.kind || got.name != c.name {
 			t.Errorf("%q is %+v, want %d %q", c.sql, got, c.kind, c.name)

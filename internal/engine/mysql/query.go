@@ -17,7 +17,7 @@ const (
 	statementRollback
 	statementSavepoint
 	statementRollbackTo
-	statementNothing // releases a savepoint, ends a part of an XA transaction
+	statementNothing // changes neither rows nor tables
 	statementTruncate
 	statementWrite // changes rows that the log does not have
 )
@@ -71,6 +71,12 @@ func classify(sql string) statement {
 			rest = after
 		}
 		return statement{kind: statementTruncate, name: strings.TrimSpace(rest)}
+	case "GRANT", "REVOKE", "SET", "FLUSH", "ANALYZE":
+		return statement{kind: statementNothing}
+	case "CREATE", "DROP":
+		if next == "TEMPORARY" {
+			return statement{kind: statementNothing}
+		}
 	case "INSERT", "REPLACE", "UPDATE", "DELETE", "LOAD", "WITH", "CALL", "DO", "SELECT":
 		return statement{kind: statementWrite}
 	}

@@ -134,6 +134,7 @@ func (r *reader) Close(context.Context) error {
 	r.closing.Do(func() {
 		// No word of farewell: the server does not listen while it sends its log.
 		r.dump.c.drop()
+		r.events.shape.close()
 	})
 	return nil
 }

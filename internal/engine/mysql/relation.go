@@ -49,9 +49,12 @@ func (r *relation) column(name string) int {
 // the catalogue as it is now, read again after anything that may have changed a table
 // and when it does not fit what the log says.
 type shaper struct {
-	tables     func(string) bool // nil: all
-	log        *slog.Logger
-	connect    func(ctx context.Context) (*conn, error)
+	tables  func(string) bool // nil: all
+	log     *slog.Logger
+	connect func(ctx context.Context) (*conn, error)
+	// check judges a table that was read again.
+	check      func(ctx context.Context, c *conn, known *catalog) error
+	session    *conn // kept between questions; nil before the first
 	known      *catalog
 	collations map[uint64]collation     // by number
 	stale      map[string]bool          // by name: to be read again before it is used
@@ -217,11 +220,10 @@ func (s *shaper) fits(t *tableFacts, r *relation, m *replication.TableMapEvent) 
 
 // refresh reads a table's facts again; nil when it is no longer there.
 func (s *shaper) refresh(ctx context.Context, schema, name string) (*tableFacts, error) {
-	c, err := s.connect(ctx)
+	c, err := s.ask(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer c.close()
 	t, err := loadTable(ctx, c, schema, name)
 	if err != nil {
 		return nil, err
@@ -229,10 +231,35 @@ func (s *shaper) refresh(ctx context.Context, schema, name string) (*tableFacts,
 	qualified := schema + "." + name
 	delete(s.stale, qualified)
 	delete(s.known.tables, qualified)
-	if t != nil {
-		s.known.tables[qualified] = t
+	if t == nil {
+		return nil, nil
 	}
-	return t, nil
+	s.known.tables[qualified] = t
+	return t, s.check(ctx, c, &catalog{flavor: s.known.flavor, tables: map[string]*tableFacts{qualified: t}})
+}
+
+// ask returns a session for questions about the catalogue.
+func (s *shaper) ask(ctx context.Context) (*conn, error) {
+	if s.session != nil {
+		if _, err := s.session.exec(ctx, "DO 0"); err == nil {
+			return s.session, nil
+		}
+		s.close()
+	}
+	c, err := s.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.session = c
+	return c, nil
+}
+
+// close gives the session up.
+func (s *shaper) close() {
+	if s.session != nil {
+		s.session.close()
+		s.session = nil
+	}
 }
 
 // emptied returns the shape of a table that a TRUNCATE names, the latest that is

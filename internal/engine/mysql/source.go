@@ -15,7 +15,7 @@ var (
 
 // Open starts reading the log after from; see capture.Source. It checks the server's
 // settings, the identity of the database, that the log has everything after from, and
-// the key of every table, and writes a probe that the Reader must recognise. The server
+// the key and the foreign keys of every table, and writes a probe that the Reader must recognise. The server
 // may be another one of the same replication topology than the one from is of.
 func (db *DB) Open(ctx context.Context, from change.Position) (capture.Reader, error) {
 	c, err := db.connect(ctx, roleCapture)
@@ -58,6 +58,9 @@ func (db *DB) Open(ctx context.Context, from change.Position) (capture.Reader, e
 	if err == nil {
 		err = c.checkFilters(ctx, known)
 	}
+	if err == nil {
+		err = db.checkCascades(ctx, c, known)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -77,6 +80,7 @@ func (db *DB) Open(ctx context.Context, from change.Position) (capture.Reader, e
 		shape: &shaper{
 			tables: db.opts.Tables, log: db.log, known: known, collations: collations,
 			connect: func(ctx context.Context) (*conn, error) { return db.connect(ctx, roleCapture) },
+			check:   db.checkCascades,
 			stale:   map[string]bool{}, last: map[string]*change.Table{}, keys: map[string][]string{},
 		},
 	}
@@ -84,7 +88,10 @@ func (db *DB) Open(ctx context.Context, from change.Position) (capture.Reader, e
 		r.events.place = start
 	}
 	r.parser = newParser(c.flavor, &r.events)
-	return r, r.begin(ctx, server, gtids)
+	if err := r.begin(ctx, server, gtids); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // checkLog makes sure that the log the server has now continues the one that was read

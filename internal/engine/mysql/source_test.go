@@ -480,3 +480,59 @@ func TestAnIdleServerTellsTheEndOfItsLog(t *testing.T) {
 		}
 	})
 }
+
+func TestChangesThatForeignKeysMakeAreRefused(t *testing.T) {
+	onEach(t, func(a *admins) {
+		l := a.tail(Options{}, items, "CREATE TABLE line (id int PRIMARY KEY, item int)")
+		l.lines("INSERT INTO item VALUES (1, 'a')", "INSERT INTO line VALUES (1, 1)")
+		const key = "ALTER TABLE line ADD CONSTRAINT of_item FOREIGN KEY (item) REFERENCES item (id) ON DELETE CASCADE"
+		if a.is(mySQL) { // it logs them
+			l.expect(l.lines(key, "DELETE FROM item WHERE id = 1"), "delete line 1|1 >", "delete item 1|a >")
+			return
+		}
+		_, err := l.read(key, "INSERT INTO line VALUES (2, 1)")
+		a.explains(err, change.ErrRefused, "of_item", "DROP FOREIGN KEY")
+		_, err = l.db.Open(a.ctx, l.last)
+		a.explains(err, change.ErrRefused, "of_item", "DROP FOREIGN KEY")
+		a.app.run("ALTER TABLE line DROP FOREIGN KEY of_item")
+		l.open(l.last)
+		l.expect(l.lines(), "insert line  > 2|1")
+	})
+}
+
+// MariaDB gives up the older of two replicas with the same server id. A reader that this
+// happens to says so, and may be opened again.
+func TestTheOlderOfTwoReplicasWithOneServerIDEnds(t *testing.T) {
+	onEach(t, func(a *admins) {
+		if a.is(mySQL) {
+			return // it tells replicas apart by their UUID
+		}
+		l := a.tail(Options{}, items)
+		l.lines("INSERT INTO item VALUES (1, 'a')")
+		id := ""
+		eventually(t, "the reader among the replicas", func() bool { id = a.app.text("SHOW SLAVE HOSTS"); return id != "" })
+		c, err := l.db.connect(a.ctx, roleReader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.drop()
+		var number uint32
+		if _, err := fmt.Sscan(id, &number); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.exec(a.ctx, "SET @mariadb_slave_capability = 4, @slave_connect_state = @@global.gtid_binlog_pos"); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.call(a.ctx, func() error { c.c.ResetSequence(); return c.c.WritePacket(dumpCommand(mariaDB, number, domains{})) }); err != nil {
+			t.Fatal(err)
+		}
+		for err == nil {
+			_, err = l.r.Next(a.ctx)
+		}
+		if !errors.Is(err, errSameServerID) || errors.Is(err, change.ErrNeedsCopy) || errors.Is(err, change.ErrRefused) {
+			t.Errorf("%v, want %v, which may be tried again", err, errSameServerID)
+		}
+		l.open(l.last)
+		l.expect(l.lines("INSERT INTO item VALUES (2, 'b')"), "insert item  > 2|b")
+	})
+}
