@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"github.com/concord-db/concord/capture"
 	"github.com/concord-db/concord/internal/change"
@@ -120,6 +121,11 @@ func (c *conn) checkLog(ctx context.Context, from position, server string, read 
 		return fmt.Errorf("%w: transactions that were published are not in the log of this server (%s, of %s): %s; %s",
 			change.ErrNeedsCopy, missing, from.place(), what, newEpochRemedy)
 	}
+	if server == from.server {
+		if err := c.checkEnd(ctx, from); err != nil {
+			return err
+		}
+	}
 	if c.flavor == mariaDB {
 		return nil // it says itself what it no longer has, when the log is asked for
 	}
@@ -134,6 +140,33 @@ func (c *conn) checkLog(ctx context.Context, from position, server string, read 
 	if gone != "" {
 		return fmt.Errorf("%w: the log no longer has transactions that were not read yet (%s): it was purged, or this server replaced another and has transactions that it did not write into its log; "+
 			"keep the log longer (binlog_expire_logs_seconds), and %s", change.ErrNeedsCopy, gone, newEpochRemedy)
+	}
+	return nil
+}
+
+// checkEnd refuses a log whose file ends before a place that was read: a crash of the
+// machine took its end (sync_binlog is not 1), and the server gives the names of the
+// transactions that were in it to others.
+func (c *conn) checkEnd(ctx context.Context, from position) error {
+	var size string
+	err := c.rows(ctx, "SHOW BINARY LOGS", func(r []string) {
+		if r[0] == from.file {
+			size = r[1]
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("listing the files of the log: %w", logError(err))
+	}
+	if size == "" {
+		return nil // purged: nothing of it is missing, or the GTIDs tell
+	}
+	n, err := strconv.ParseUint(size, 10, 64)
+	if err != nil {
+		return fmt.Errorf("reading the size of %s: %w", from.file, err)
+	}
+	if n < from.offset {
+		return fmt.Errorf("%w: the log was published up to %s, but that file ends at %d: a crash took its end; set sync_binlog = 1 and innodb_flush_log_at_trx_commit = 1, and %s",
+			change.ErrNeedsCopy, from.place(), n, newEpochRemedy)
 	}
 	return nil
 }

@@ -407,6 +407,20 @@ func TestALogThatBeganAnewNeedsACopy(t *testing.T) {
 	})
 }
 
+func TestALogThatLostItsEndNeedsACopy(t *testing.T) {
+	onEach(t, func(a *admins) {
+		l := a.tail(Options{}, items)
+		l.lines("INSERT INTO item VALUES (1, 'read')")
+		at, err := parsePosition(string(l.last))
+		if err != nil {
+			t.Fatal(err)
+		}
+		at.offset += 1000 // read, and taken by a crash
+		_, err = l.db.Open(a.ctx, at.position())
+		a.explains(err, change.ErrNeedsCopy, "sync_binlog", "--new-epoch")
+	})
+}
+
 func TestAnotherReplicaWithTheSameServerID(t *testing.T) {
 	onEach(t, func(a *admins) {
 		l := a.tail(Options{}, items)
