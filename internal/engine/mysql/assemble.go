@@ -112,6 +112,7 @@ func (a *assembler) begin(commit time.Time, add func(gtidSet) error) error {
 	a.open, a.begun, a.skip, a.marked, a.probeRow = true, false, false, false, false
 	a.commitTime, a.heartbeat = commit, time.Time{}
 	a.rows, a.bytes, a.part, a.savepoints = nil, 0, 0, nil
+	clear(a.tables)
 	return nil
 }
 
@@ -319,6 +320,9 @@ func (a *assembler) query(ctx context.Context, schema, sql string) (capture.Even
 		}
 		a.reshape()
 	case statementWrite:
+		if schema, name, ok := emptiedByServer(sql); ok && !a.shape.replicated(schema, name) {
+			break
+		}
 		return capture.Event{}, false, fmt.Errorf("%w: the log at %s has a statement instead of rows (%.80q): a session set binlog_format to something other than ROW; "+
 			"take the right to do so from applications, and %s", change.ErrNeedsCopy, a.at.place(), sql, newEpochRemedy)
 	case statementSchema:

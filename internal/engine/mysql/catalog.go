@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -30,7 +31,7 @@ type tableFacts struct {
 	schema  string
 	name    string
 	engine  string
-	kind    string // BASE TABLE, SYSTEM VERSIONED
+	kind    string // BASE TABLE, SYSTEM VERSIONED, SEQUENCE
 	columns []columnFacts
 	key     []string // columns of the replication key; empty when there is none
 	keyName string   // of its index
@@ -71,10 +72,18 @@ func loadCatalog(ctx context.Context, c *conn, want func(string) bool) (*catalog
 	for i, s := range systemSchemas {
 		quoted[i] = literal(s)
 	}
-	return readCatalog(ctx, c, "t.table_schema NOT IN ("+strings.Join(quoted, ", ")+")", want)
+	found, err := readCatalog(ctx, c, "t.table_schema NOT IN ("+strings.Join(quoted, ", ")+")", want)
+	if err != nil {
+		return nil, err
+	}
+	maps.DeleteFunc(found.tables, func(_ string, t *tableFacts) bool { return t.kind == sequenceTable })
+	return found, nil
 }
 
-// loadTable reads one table; nil when it does not exist.
+// sequenceTable is the kind of MariaDB's sequences, whose numbers are logged as rows.
+const sequenceTable = "SEQUENCE"
+
+// loadTable reads one table, or a sequence; nil when it does not exist.
 func loadTable(ctx context.Context, c *conn, schema, name string) (*tableFacts, error) {
 	found, err := readCatalog(ctx, c, "t.table_schema = "+literal(schema)+" AND t.table_name = "+literal(name), nil)
 	if err != nil {
@@ -89,7 +98,7 @@ func loadTable(ctx context.Context, c *conn, schema, name string) (*tableFacts, 
 func readCatalog(ctx context.Context, c *conn, where string, want func(string) bool) (*catalog, error) {
 	found := &catalog{flavor: c.flavor, tables: map[string]*tableFacts{}}
 	err := c.rows(ctx, `SELECT t.table_schema, t.table_name, coalesce(t.engine, ''), t.table_type FROM information_schema.tables t
-		WHERE t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED') AND `+where, func(r []string) {
+		WHERE t.table_type IN ('BASE TABLE', 'SYSTEM VERSIONED', 'SEQUENCE') AND `+where, func(r []string) {
 		t := &tableFacts{schema: r[0], name: r[1], engine: r[2], kind: r[3]}
 		if want == nil || want(t.qualified()) {
 			found.tables[t.qualified()] = t

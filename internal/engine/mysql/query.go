@@ -162,3 +162,17 @@ func tableName(s, schema string) (string, string) {
 // unlogged finds statements that take rows out of a table or put some in without
 // logging them: what partitions and tablespaces can do.
 var unlogged = regexp.MustCompile(`(?is)\bALTER\s+TABLE\b.*\b((DROP|TRUNCATE|EXCHANGE)\s+PARTITION|(DISCARD|IMPORT)\s+(PARTITION\b.*)?TABLESPACE)\b`)
+
+// deleteAll is how MariaDB empties a table in memory after it was restarted.
+var deleteAll = regexp.MustCompile("^(?i:DELETE FROM) (`(?:[^`]|``)+`)\\.(`(?:[^`]|``)+`)$")
+
+// emptiedByServer reads the table of such a statement.
+func emptiedByServer(sql string) (schema, name string, ok bool) {
+	m := deleteAll.FindStringSubmatch(strings.TrimSpace(sql))
+	if m == nil {
+		return "", "", false
+	}
+	schema, _ = identifier(m[1])
+	name, _ = identifier(m[2])
+	return schema, name, true
+}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
 	"github.com/go-mysql-org/go-mysql/replication"
@@ -50,6 +51,7 @@ func (r *relation) column(name string) int {
 // and when it does not fit what the log says.
 type shaper struct {
 	tables  func(string) bool // nil: all
+	folded  bool              // the server's names of tables are in lower case
 	log     *slog.Logger
 	connect func(ctx context.Context) (*conn, error)
 	// check judges a table that was read again.
@@ -83,7 +85,7 @@ func (s *shaper) relation(ctx context.Context, m *replication.TableMapEvent, at 
 			return r, nil
 		}
 	} else {
-		if slices.Contains(systemSchemas, schema) || s.tables != nil && !s.tables(r.name) {
+		if !s.replicated(schema, name) {
 			return r, nil
 		}
 		r.use = useRows
@@ -112,7 +114,16 @@ func (s *shaper) relation(ctx context.Context, m *replication.TableMapEvent, at 
 	if err != nil {
 		return nil, err
 	}
+	if facts != nil && facts.kind == sequenceTable {
+		r.use = useIgnored
+		return r, nil
+	}
 	return r, s.shape(r, m, facts)
+}
+
+// replicated reports whether the rows of a table are published from here.
+func (s *shaper) replicated(schema, name string) bool {
+	return !slices.Contains(systemSchemas, schema) && (s.tables == nil || s.tables(schema+"."+name))
 }
 
 // shape fills in what rows are made of.
@@ -234,6 +245,9 @@ func (s *shaper) refresh(ctx context.Context, schema, name string) (*tableFacts,
 	if t == nil {
 		return nil, nil
 	}
+	if t.kind == sequenceTable {
+		return t, nil
+	}
 	s.known.tables[qualified] = t
 	return t, s.check(ctx, c, &catalog{flavor: s.known.flavor, tables: map[string]*tableFacts{qualified: t}})
 }
@@ -265,8 +279,14 @@ func (s *shaper) close() {
 // emptied returns the shape of a table that a TRUNCATE names, the latest that is
 // known; nil when the table is not replicated or nothing is known of it any more.
 func (s *shaper) emptied(ctx context.Context, schema, name string) (*change.Table, error) {
+	if !utf8.ValidString(schema + name) {
+		return nil, fmt.Errorf("reading a TRUNCATE of the table %q: %w: the session that wrote it had another character set than UTF-8", schema+"."+name, errCharset)
+	}
+	if s.folded {
+		schema, name = strings.ToLower(schema), strings.ToLower(name)
+	}
 	qualified := schema + "." + name
-	if slices.Contains(systemSchemas, schema) || s.tables != nil && !s.tables(qualified) {
+	if !s.replicated(schema, name) {
 		return nil, nil
 	}
 	if t := s.last[qualified]; t != nil {

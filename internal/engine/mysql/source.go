@@ -69,6 +69,10 @@ func (db *DB) Open(ctx context.Context, from change.Position) (capture.Reader, e
 	if err != nil {
 		return nil, err
 	}
+	var folded bool
+	if err := c.rows(ctx, "SELECT @@lower_case_table_names <> 0", func(r []string) { folded = r[0] == "1" }); err != nil {
+		return nil, fmt.Errorf("asking how tables are named: %w", err)
+	}
 	p, err := writeProbe(ctx, c, server)
 	if err != nil {
 		return nil, err
@@ -79,7 +83,7 @@ func (db *DB) Open(ctx context.Context, from change.Position) (capture.Reader, e
 		at:        position{server: server, gtids: gtids.String()},
 		relations: map[string]*relation{}, tables: map[uint64]*relation{},
 		shape: &shaper{
-			tables: db.opts.Tables, log: db.log, known: known, collations: collations,
+			tables: db.opts.Tables, folded: folded, log: db.log, known: known, collations: collations,
 			connect: func(ctx context.Context) (*conn, error) { return db.connect(ctx, roleCapture) },
 			check:   db.checkCascades,
 			stale:   map[string]bool{}, last: map[string]*change.Table{}, keys: map[string][]string{},

@@ -550,3 +550,14 @@ func TestTheOlderOfTwoReplicasWithOneServerIDEnds(t *testing.T) {
 		l.expect(l.lines("INSERT INTO item VALUES (2, 'b')"), "insert item  > 2|b")
 	})
 }
+
+func TestWhatIsNoChangeOfATable(t *testing.T) {
+	onEach(t, func(a *admins) {
+		l := a.tail(Options{Tables: func(n string) bool { return n != "shop.cache" && strings.HasPrefix(n, "shop.") }}, items, "CREATE TABLE cache (id int) ENGINE = MEMORY")
+		statements := []string{"GRANT SELECT ON shop.* TO CURRENT_USER", "ANALYZE TABLE item", "CREATE VIEW v AS SELECT * FROM item", "CREATE TEMPORARY TABLE tmp (id int)", "DROP TEMPORARY TABLE tmp", "INSERT INTO cache VALUES (1)", "TRUNCATE cache"}
+		if a.is(mariaDB) {
+			statements = append(statements, "CREATE SEQUENCE s", "SELECT NEXTVAL(s)", "SET SESSION binlog_format = 'STATEMENT'", "DELETE FROM `shop`.`cache`", "SET SESSION binlog_format = 'ROW'")
+		}
+		l.expect(l.lines(append(statements, "INSERT INTO item VALUES (1, 'a')")...), "insert item  > 1|a")
+	})
+}
