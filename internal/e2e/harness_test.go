@@ -43,9 +43,10 @@ type site struct {
 	*process // the agent of role all, for tests that have no others
 	t        *testing.T
 	name     string
-	cluster  *testcluster.Cluster
-	dsn      string // of a superuser
-	bus      string // what the agent, or the operator's NATS, listens on
+	cluster  *testcluster.Cluster     // nil when it is no PostgreSQL
+	mysql    *testcluster.MySQLServer // nil when it is one
+	dsn      string                   // of a superuser
+	bus      string                   // what the agent, or the operator's NATS, listens on
 	proxy    *testcluster.Proxy
 	config   string // the site's own file: its peer's bus is behind the proxy
 }
@@ -66,11 +67,13 @@ type pair struct {
 var siteNames = []string{"mumbai", "pune", "delhi", "chennai", "kolkata"}
 
 type pairOptions struct {
-	versions [2]int    // of PostgreSQL, in turns; 15 and 15 by default
-	faketime [2]string // e.g. "+10m"
-	rules    string    // [[table]] sections; all of public by default
-	defaults string    // lines of [defaults]
+	versions [2]int                 // of PostgreSQL, in turns; 15 and 15 by default
+	products [2]testcluster.Product // of a MySQL server instead, in turns
+	faketime [2]string              // e.g. "+10m"
+	rules    string                 // [[table]] sections; all of public by default
+	defaults string                 // lines of [defaults]
 	schema   string
+	mysql    string            // the schema of MySQL servers, in the database shop
 	files    map[string]string // beside the configuration: name and text
 	settings map[string]string
 	nats     bool   // each site's bus is a NATS server of its operator
@@ -98,20 +101,19 @@ func newMesh(t *testing.T, n int, o pairOptions) *mesh {
 	p := &mesh{t: t}
 	var sites []*site
 	for i, name := range siteNames[:n] {
-		version := o.versions[i%2]
-		if version == 0 {
-			version = 15
+		s := &site{t: t, name: name, bus: freeAddr(t), config: filepath.Join(dir, name+".toml")}
+		schema := o.schema
+		if o.products[i%2] != "" {
+			s.serveMySQL(o, i)
+			schema = o.mysql
+		} else {
+			s.servePostgres(o, i)
 		}
-		c := testcluster.Own(t, testcluster.Options{Version: version, Settings: o.settings, Faketime: o.faketime[i%2]})
-		if err := c.CreateDatabase(t.Context(), "shop"); err != nil {
-			t.Fatal(err)
-		}
-		s := &site{t: t, name: name, cluster: c, dsn: c.DSN("shop"), bus: freeAddr(t), config: filepath.Join(dir, name+".toml")}
 		s.process = s.agent("agent of " + name)
 		if o.nats {
 			serveNATS(t, s.bus, filepath.Join(dir, "nats-"+name))
 		}
-		s.exec(o.schema)
+		s.exec(schema)
 		sites = append(sites, s)
 	}
 	p.sites = sites
@@ -134,6 +136,20 @@ func newMesh(t *testing.T, n int, o pairOptions) *mesh {
 		}
 	}
 	return p
+}
+
+// servePostgres starts the site's server, with an empty database shop.
+func (s *site) servePostgres(o pairOptions, i int) {
+	s.t.Helper()
+	version := o.versions[i%2]
+	if version == 0 {
+		version = 15
+	}
+	s.cluster = testcluster.Own(s.t, testcluster.Options{Version: version, Settings: o.settings, Faketime: o.faketime[i%2]})
+	if err := s.cluster.CreateDatabase(s.t.Context(), "shop"); err != nil {
+		s.t.Fatal(err)
+	}
+	s.dsn = s.cluster.DSN("shop")
 }
 
 // configuration is a site's own file.
@@ -194,6 +210,10 @@ func (s *site) exec(sql string, args ...any) {
 	if sql == "" {
 		return
 	}
+	if s.mysql != nil {
+		s.execMySQL(sql)
+		return
+	}
 	c, err := pgx.Connect(context.Background(), s.dsn)
 	if err != nil {
 		s.t.Fatalf("connecting to %s: %v", s.name, err)
@@ -212,6 +232,9 @@ func (s *site) exec(sql string, args ...any) {
 // query returns the rows of a query as text, columns joined by |.
 func (s *site) query(sql string) []string {
 	s.t.Helper()
+	if s.mysql != nil {
+		return s.queryMySQL(sql)
+	}
 	c, err := pgx.Connect(context.Background(), s.dsn)
 	if err != nil {
 		s.t.Fatalf("connecting to %s: %v", s.name, err)
@@ -291,7 +314,7 @@ func (p *mesh) drain(stall time.Duration) {
 // transactions have not been applied everywhere.
 func (p *mesh) progress() (applied string, behind int64) {
 	for _, s := range p.sites {
-		applied += s.one("SELECT coalesce(string_agg(origin || ' ' || seq, ',' ORDER BY origin), '') FROM concord.checkpoint") + ";"
+		applied += strings.Join(s.query("SELECT origin, seq FROM concord.checkpoint ORDER BY origin"), ",") + ";"
 		for _, l := range s.status().Links {
 			behind += l.Transactions
 		}
@@ -321,6 +344,10 @@ func (p *mesh) mark() (arrived func() bool) {
 func (p *mesh) requireEqual() {
 	p.t.Helper()
 	first := p.sites[0]
+	if first.mysql != nil {
+		p.requireEqualMySQL()
+		return
+	}
 	tables := first.query("SELECT quote_ident(relname) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY 1")
 	for _, table := range tables {
 		q := "SELECT t::text FROM public." + table + " t ORDER BY t::text COLLATE \"C\""

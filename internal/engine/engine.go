@@ -11,6 +11,7 @@ import (
 	"github.com/concord-db/concord/apply"
 	"github.com/concord-db/concord/capture"
 	"github.com/concord-db/concord/internal/change"
+	"github.com/concord-db/concord/internal/engine/mysql"
 	"github.com/concord-db/concord/internal/engine/postgres"
 	"github.com/concord-db/concord/internal/engine/site"
 )
@@ -72,6 +73,8 @@ func Open(dsn string, o site.Options) (Engine, error) {
 	switch scheme {
 	case "postgres", "postgresql":
 		return postgres.New(dsn, o), nil
+	case "mysql", "mariadb":
+		return mysql.New(dsn, o), nil
 	}
-	return nil, fmt.Errorf("%w: there is no engine yet for a dsn that begins with %q", change.ErrRefused, scheme)
+	return nil, fmt.Errorf("%w: there is no engine for a dsn that begins with %q", change.ErrRefused, scheme)
 }
