@@ -3,7 +3,9 @@ package mysql
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 
+	"github.com/concord-db/concord/internal/change"
 	"github.com/concord-db/concord/internal/engine/site"
 )
 
@@ -14,6 +16,8 @@ type Options = site.Options
 // tables (apply.Target). Each part opens the connections it needs; Close gives up
 // those that are kept. All methods may be called concurrently.
 type DB struct {
+	released atomic.Pointer[change.Position] // by the reader of the log; nil: nothing yet
+
 	dsn    string
 	opts   Options
 	log    *slog.Logger

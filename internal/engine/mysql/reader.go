@@ -122,8 +122,8 @@ func (r *reader) receive(ctx context.Context) (ev capture.Event, ok bool, err er
 }
 
 // Release tells nothing to the server: it discards its log by age, and what was released
-// can still be read for as long as it is there.
-func (r *reader) Release(change.Position) {}
+// can still be read for as long as it is there. It is noted for RetainedBytes.
+func (r *reader) Release(p change.Position) { r.db.released.Store(&p) }
 
 // Ask does nothing: the server sends what is committed at once, and an idle one tells
 // the end of its log every second.
