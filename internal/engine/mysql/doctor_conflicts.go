@@ -34,9 +34,6 @@ func (e *examination) uniqueKeys(context.Context) error {
 	return nil
 }
 
-// triggerGuard is the variable of every session that writes what other sites wrote.
-const triggerGuard = "@concord_applies"
-
 // triggers finds those that fire for what is applied: this server cannot leave them out
 // for a session, so they have to look themselves.
 func (e *examination) triggers(ctx context.Context) error {
@@ -47,13 +44,13 @@ func (e *examination) triggers(ctx context.Context) error {
 	err := e.c.rows(ctx, `SELECT event_object_schema, event_object_table, trigger_schema, trigger_name, action_statement
 		FROM information_schema.triggers ORDER BY 1, 2, 3, 4`, func(row []string) {
 		t := e.catalog.tables[row[0]+"."+row[1]]
-		if t == nil || strings.Contains(strings.ToLower(row[4]), triggerGuard) {
+		if t == nil || strings.Contains(strings.ToLower(row[4]), applyVariable) {
 			return
 		}
 		bad = true
 		e.add("table "+t.qualified(), site.Critical,
 			fmt.Sprintf("the trigger %s fires for rows of %s that come from other sites too, where it has fired already: what it writes is written twice", row[2]+"."+row[3], t.qualified()),
-			"let it do nothing in the agents' sessions: IF "+triggerGuard+" IS NULL THEN … END IF")
+			"let it do nothing in the agents' sessions: IF "+applyVariable+" IS NULL THEN … END IF")
 	})
 	if err != nil {
 		return fmt.Errorf("reading the triggers: %w", err)

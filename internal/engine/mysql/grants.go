@@ -18,7 +18,7 @@ var globalRights = map[flavor][]string{
 }
 
 // lockViews tell, at MySQL, who holds apply up.
-var lockViews = []string{"data_lock_waits", "metadata_locks", "threads", "events_transactions_current", "session_connect_attrs"}
+var lockViews = []string{"data_lock_waits", "data_locks", "metadata_locks", "threads", "events_transactions_current", "session_connect_attrs"}
 
 // rowRights are those on tables. TRIGGER lets doctor see the triggers that fire for what
 // is applied.

@@ -3,9 +3,8 @@ package mysql
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/concord-db/concord/apply"
 	"github.com/concord-db/concord/internal/change"
@@ -23,6 +22,7 @@ type target struct {
 	mu      sync.Mutex
 	byFrom  map[change.Site]*originLane
 	writing map[uint32]struct{} // ids of the sessions that write now
+	refused atomic.Int64        // when a lock was, last; in Unix microseconds
 }
 
 // originLane is the connection for the transactions of one origin. The checkpoint row is
@@ -162,20 +162,4 @@ func (db *DB) ask(ctx context.Context, doing string, f func(*conn) error) error 
 	}
 	defer c.close()
 	return classified(ctx, doing, f(c))
-}
-
-// Blockers names who holds apply up now; see engine.Engine. Apply gives way at once where
-// it can: then nobody does.
-func (db *DB) Blockers(ctx context.Context) (all []string, err error) {
-	db.target.mu.Lock()
-	ids := slices.Collect(maps.Keys(db.target.writing))
-	db.target.mu.Unlock()
-	if len(ids) == 0 {
-		return nil, nil
-	}
-	err = db.ask(ctx, "asking who holds apply up", func(c *conn) error {
-		all, err = blockers(ctx, c, ids)
-		return err
-	})
-	return all, err
 }

@@ -87,6 +87,7 @@ func (tx *targetTx) run(ctx context.Context, b *batch, doing string) error {
 	if err == nil {
 		return nil
 	}
+	tx.db.target.noteRefusal(err)
 	err = classified(ctx, doing, fenced(tx.c, err))
 	if errors.Is(err, apply.ErrTransient) {
 		// A deadlock, and with some settings a lock wait, ends the whole transaction at the
