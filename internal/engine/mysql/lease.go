@@ -14,9 +14,9 @@ import (
 // every leaseEvery and takes itself for lost when an answer takes longer than
 // leaseAnswer: so the holder knows before anyone else can have the lock.
 const (
-	leaseSilence = 10 * time.Second
-	leaseEvery   = 2 * time.Second
-	leaseAnswer  = 4 * time.Second
+	leaseSilence = 15 * time.Second
+	leaseEvery   = 3 * time.Second
+	leaseAnswer  = 6 * time.Second
 )
 
 type lease struct {
