@@ -144,6 +144,9 @@ func (e *examination) safety(context.Context) error {
 			break
 		}
 	}
+	if s.values["wsrep_on"] == "ON" {
+		e.add("wsrep_on", site.Warning, "a node of a Galera cluster: which agent leads is known to one node only", "let the dsn name one node, and another one only when that is gone")
+	}
 	if !strings.Contains(s.values["sql_mode"], "STRICT_") {
 		e.add("sql_mode", site.Warning, "not strict: values that do not fit are cut or replaced without an error before they are replicated",
 			s.set("sql_mode", literal(strings.TrimPrefix(s.values["sql_mode"]+",STRICT_TRANS_TABLES", ","))))

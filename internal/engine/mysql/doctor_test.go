@@ -2,12 +2,14 @@ package mysql
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/concord-db/concord/internal/change"
 	"github.com/concord-db/concord/internal/engine/site"
+	"github.com/concord-db/concord/internal/testcluster"
 )
 
 func TestAHealthySiteHasNothingToPutRight(t *testing.T) {
@@ -122,6 +124,37 @@ func TestDoctorOfALogThatDoesNotTell(t *testing.T) {
 	good := &serverSettings{flavor: mariaDB, values: map[string]string{"log_bin": "ON", "binlog_format": "ROW", "binlog_row_image": "FULL", "server_id": "1"}}
 	if faults := good.logFaults(); len(faults) > 0 {
 		t.Errorf("%+v", faults)
+	}
+}
+
+func TestDoctorOfAServerWithWrongSettings(t *testing.T) {
+	for _, p := range testcluster.Products(t) {
+		t.Run(string(p), func(t *testing.T) {
+			settings := map[string]string{"binlog-do-db": "shop", "binlog-row-image": "MINIMAL", "binlog-row-metadata": "MINIMAL", "read-only": "ON", "max-allowed-packet": "1M", "default-time-zone": "+05:30"}
+			want := [][]string{
+				{"binlog_row_image", "MINIMAL", "'FULL'"}, {"binlog_row_metadata"}, {"log filters", "concord", "binlog_do_db"}, {"read_only", "cannot be applied"},
+				{"max_allowed_packet", "1048576 bytes"}, {"time_zone", "+05:30"}, {"sync_binlog"}, {"clock", "10m0"}, {"site", "concord init --site mumbai"}, {"tables"},
+			}
+			if p == testcluster.MySQL {
+				settings["gtid-mode"], settings["enforce-gtid-consistency"] = "OFF", "OFF"
+				settings["binlog-row-value-options"] = "PARTIAL_JSON"
+				want = append(want, []string{"gtid_mode", "OFF_PERMISSIVE"}, []string{"enforce_gtid_consistency"}, []string{"binlog_row_value_options"})
+			} else {
+				settings["log-slave-updates"], settings["gtid-strict-mode"], settings["binlog-format"] = "OFF", "OFF", "MIXED"
+				want = append(want, []string{"log_slave_updates", "ON"}, []string{"gtid_strict_mode"}, []string{"binlog_format", "MIXED"})
+			}
+			s := testcluster.OwnMySQL(t, testcluster.MySQLOptions{Product: p, Settings: settings, Faketime: "+10m"})
+			db := New(s.DSN(""), Options{Site: "mumbai", Cluster: "shop", Peers: []change.Site{"pune"}})
+			checks := db.Doctor(t.Context())
+			for _, words := range want {
+				if finding(checks, words...) == nil {
+					t.Errorf("no check mentions %q in\n%+v", words, checks)
+				}
+			}
+			if _, err := db.Init(t.Context(), InitOptions{}); !errors.Is(err, change.ErrRefused) || !strings.Contains(err.Error(), "binlog_row_image") {
+				t.Errorf("init: %v, want the settings refused", err)
+			}
+		})
 	}
 }
 

@@ -90,6 +90,32 @@ func TestAPartIsNotHeldByAConnectionThatIsHalfOpen(t *testing.T) {
 	})
 }
 
+// A process that is killed says no farewell; its host closes the connection.
+func TestAPartIsFreeAtOnceWhenItsProcessDies(t *testing.T) {
+	onEach(t, func(a *admins) {
+		c, err := a.db(Options{}).connect(a.ctx, roleLease)
+		if err != nil {
+			a.t.Fatal(err)
+		}
+		if got, err := takeLock(a.ctx, c, "concord lead capture"); !got || err != nil {
+			a.t.Fatalf("taking the lock: %t, %v", got, err)
+		}
+		died := time.Now()
+		c.drop()
+		next := a.db(Options{})
+		eventually(a.t, "taking over", func() bool {
+			_, release, err := next.Lead(a.ctx, "capture")
+			if err == nil {
+				release()
+			}
+			return err == nil
+		})
+		if took := time.Since(died); took > leaseSilence/3 {
+			a.t.Errorf("it took %s", took)
+		}
+	})
+}
+
 // wire carries one direction after the other to a server until it is cut: then it is
 // silent, and open.
 type wire struct {
