@@ -90,15 +90,15 @@ func (e *examination) sequences(ctx context.Context) error {
 		return nil
 	}
 	status := site.Warning
-	problem := fmt.Sprintf("take the numbers %d, %d, %d …: %d sites would give the same number to different rows", offset, offset+step, offset+2*step, sites)
+	problem := fmt.Sprintf("takes the numbers %d, %d, %d …: %d sites would give the same number to different rows", offset, offset+step, offset+2*step, sites)
 	switch {
 	case step%sites == 0:
 		// Right if no other site has this share; this site alone cannot tell.
-		problem = fmt.Sprintf("take the numbers that are %d modulo %d, which is another site's share by the order of the configuration", offset%sites, sites)
+		problem = fmt.Sprintf("takes the numbers that are %d modulo %d, which is another site's share by the order of the configuration", offset%sites, sites)
 	case len(keys) > 0:
 		status = site.Critical
 	}
-	e.add("sequences", status, strings.Join(append(keys, others...), ", ")+" "+problem,
+	e.add("sequences", status, "AUTO_INCREMENT of "+strings.Join(append(keys, others...), ", ")+" "+problem,
 		e.settings.set("auto_increment_increment", strconv.FormatInt(sites, 10))+"; "+e.settings.set("auto_increment_offset", strconv.FormatInt(own, 10))+
 			" (at this site; each site has its own offset); sessions that are open keep theirs until they connect again")
 	return nil
