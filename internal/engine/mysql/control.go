@@ -111,17 +111,27 @@ func (db *DB) Epoch(ctx context.Context) (epoch uint32, err error) {
 	return epoch, err
 }
 
-// admin runs f on a session of its own.
+// admin runs f, which asks Concord's own tables or the server, on a session of its own.
+// What a person must put right first is change.ErrRefused.
 func (db *DB) admin(ctx context.Context, doing string, f func(*conn) error) error {
 	c, err := db.connect(ctx, roleAdmin)
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	defer c.close()
-	if err := f(c); err != nil {
+	switch err = f(c); {
+	case err == nil:
+		return nil
+	case errors.Is(err, change.ErrRefused):
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-	return nil
+	switch errorNumber(err) {
+	case gomysql.ER_NO_SUCH_TABLE, gomysql.ER_BAD_DB_ERROR: // never prepared, or by a version before
+		return fmt.Errorf("%s: %w: %w; run concord init --site %s", doing, change.ErrRefused, err, db.opts.Site)
+	case gomysql.ER_DBACCESS_DENIED_ERROR, gomysql.ER_TABLEACCESS_DENIED_ERROR, gomysql.ER_COLUMNACCESS_DENIED_ERROR, gomysql.ER_SPECIFIC_ACCESS_DENIED_ERROR:
+		return fmt.Errorf("%s: %w: %w; run concord init --grants and give the account what it prints", doing, change.ErrRefused, err)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
 }
 
 // statements are those of a script in which each ends with a semicolon at the end of a

@@ -1,11 +1,13 @@
 package mysql
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/concord-db/concord/internal/change"
+	"github.com/concord-db/concord/internal/engine/site"
 )
 
 func TestAServerSaysWhoItIs(t *testing.T) {
@@ -74,6 +76,28 @@ func TestRetainedIsTheLogBehindWhatWasReleased(t *testing.T) {
 		a.app.run("INSERT INTO shop.item VALUES (1, repeat('x', 100000))", "FLUSH BINARY LOGS", "INSERT INTO shop.item VALUES (2, repeat('x', 100000))")
 		if n := retained(); n < 200000 || n > 210000 {
 			a.t.Errorf("%d bytes, want those of two rows of 100000", n)
+		}
+	})
+}
+
+// What a person asks of a database that init has not prepared, or with an account that
+// lacks a right, says what to do.
+func TestAdministrationSaysWhatIsMissing(t *testing.T) {
+	onEach(t, func(a *admins) {
+		db := a.db(Options{})
+		_, err := db.ListConflicts(a.ctx, site.ConflictFilter{})
+		if !errors.Is(err, change.ErrRefused) || !strings.Contains(err.Error(), "concord init --site mumbai") {
+			a.t.Errorf("before init: %v", err)
+		}
+		a.prepared(Options{})
+		a.app.run("DROP USER IF EXISTS agent@'%'", "CREATE USER agent@'%' IDENTIFIED BY 'Agent-1-pw'")
+		defer a.app.run("DROP USER agent@'%'")
+		db.dsn = a.as("agent", "Agent-1-pw")
+		if _, err = db.ListConflicts(a.ctx, site.ConflictFilter{}); !errors.Is(err, change.ErrRefused) || !strings.Contains(err.Error(), "concord init --grants") {
+			a.t.Errorf("without rights: %v", err)
+		}
+		if _, err = db.Epoch(a.ctx); !errors.Is(err, change.ErrRefused) || !strings.Contains(err.Error(), "concord init") {
+			a.t.Errorf("the epoch without rights: %v", err)
 		}
 	})
 }

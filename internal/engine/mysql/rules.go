@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strconv"
 
-	gomysql "github.com/go-mysql-org/go-mysql/mysql"
-
 	"github.com/concord-db/concord/internal/change"
 	"github.com/concord-db/concord/internal/engine/site"
 )
@@ -43,7 +41,7 @@ func (db *DB) SaveRules(ctx context.Context, of change.Site, rules change.Rules)
 		}
 		_, err = c.exec(ctx, `INSERT INTO concord.rules (site, rules, since) VALUES (?, ?, UTC_TIMESTAMP(6))
 			ON DUPLICATE KEY UPDATE rules = VALUES(rules), since = VALUES(since)`, string(of), string(text))
-		return rulesError(err)
+		return err
 	})
 }
 
@@ -63,7 +61,7 @@ func (db *DB) Rules(ctx context.Context) (all map[change.Site]site.Rules, err er
 func readAllRules(ctx context.Context, c *conn) (map[change.Site]site.Rules, error) {
 	r, err := c.query(ctx, "SELECT site, rules, since FROM concord.rules")
 	if err != nil {
-		return nil, rulesError(err)
+		return nil, err
 	}
 	defer r.Close()
 	all := map[change.Site]site.Rules{}
@@ -93,13 +91,4 @@ func readRules(text string) (change.Rules, error) {
 		rules[i] = change.Rule{Match: r.Match, Hash: hash, Text: r.Text}
 	}
 	return rules, nil
-}
-
-// rulesError says what to do where the table is not there: the database was prepared by
-// a version before.
-func rulesError(err error) error {
-	if errorNumber(err) == gomysql.ER_NO_SUCH_TABLE {
-		return fmt.Errorf("%w: %w; run concord init again", change.ErrRefused, err)
-	}
-	return err
 }
