@@ -39,9 +39,6 @@ func (e *examination) logSettings(context.Context) error {
 	if len(faults) == 0 {
 		e.fine("log", "the binary log has every row whole")
 	}
-	if v := s.values["binlog_row_metadata"]; v != "FULL" {
-		e.add("binlog_row_metadata", site.Warning, "it is "+v+": the log does not name the columns, so that a table that is altered while capture is away stops it", s.set("binlog_row_metadata", "'FULL'"))
-	}
 	if v, has := s.values["gtid_strict_mode"]; has && v != "ON" {
 		e.add("gtid_strict_mode", site.Warning, "off: the server may log transactions out of order, after which its log cannot be followed from another server", s.set("gtid_strict_mode", "'ON'"))
 	}
