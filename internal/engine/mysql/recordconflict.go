@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -30,11 +31,11 @@ func (tx *targetTx) recordConflicts(ctx context.Context, conflicts []apply.Confl
 			c := &part[i]
 			mine := have[hashText(c.Row)]
 			for _, r := range mine {
-				if r.goneBy(c) {
+				if c.Supersedes(&r.Conflict) || c.Withdrawn && c.Same(&r.Conflict) {
 					gone = append(gone, r.id)
 				}
 			}
-			if c.Withdrawn || slices.ContainsFunc(mine, func(r *recorded) bool { return r.supersedes(c) }) {
+			if c.Withdrawn || slices.ContainsFunc(mine, func(r *recorded) bool { return r.Supersedes(c) }) {
 				continue
 			}
 			r, err := tx.conflictRecord(ctx, c, mine)
@@ -61,21 +62,11 @@ func (tx *targetTx) recordConflicts(ctx context.Context, conflicts []apply.Confl
 	return nil
 }
 
-// recorded is what is asked of a conflict that has been recorded.
+// recorded is a conflict that has been recorded: what is asked of it, and whether its
+// images are known.
 type recorded struct {
-	id           int64
-	other        string
-	unique       bool
-	truncate     bool // one of its writes is one
-	older, newer recordedWrite
-}
-
-type recordedWrite struct {
-	origin change.Site
-	seq    uint64
-	hlc    uint64
-	seen   change.Seen
-	image  bool // known
+	apply.Conflict
+	id int64
 }
 
 // recordedOf reads the records of the rows of conflicts, by the hash of the row.
@@ -90,94 +81,52 @@ func (tx *targetTx) recordedOf(ctx context.Context, conflicts []apply.Conflict) 
 	}
 	found := map[string][]*recorded{}
 	b := tx.start(ctx)
-	b.add(query{about: "reading recorded conflicts", row: func(v []*string) (err error) {
-		r := &recorded{other: text(v[2]), unique: text(v[3]) == "1", truncate: text(v[4]) == "truncate" || text(v[5]) == "truncate"}
-		if _, err := fmt.Sscan(text(v[0]), &r.id); err != nil {
-			return err
-		}
-		if r.older, err = recordedWriteOf(v[6:11]); err == nil {
-			r.newer, err = recordedWriteOf(v[11:16])
-		}
-		found[text(v[1])] = append(found[text(v[1])], r)
+	b.add(query{about: "reading recorded conflicts", row: func(v []*string) error {
+		r, err := recordedConflict(v)
+		found[hashText(r.Row)] = append(found[hashText(r.Row)], r)
 		return err
-	}}, "SELECT id, key_hash, other_hash, unique_key IS NOT NULL, older_op, newer_op, "+
-		"older_origin, older_seq, older_hlc, older_seen, older_row IS NOT NULL, newer_origin, newer_seq, newer_hlc, newer_seen, newer_row IS NOT NULL "+
-		"FROM concord.conflict WHERE key_hash IN ("+in.String()+")")
+	}}, "SELECT id, key_hash, other_hash, coalesce(unique_key, ''), older_origin, older_seq, older_hlc, older_op, older_seen, older_row IS NOT NULL, "+
+		"newer_origin, newer_seq, newer_hlc, newer_op, newer_seen, newer_row IS NOT NULL FROM concord.conflict WHERE key_hash IN ("+in.String()+")")
 	return found, tx.run(ctx, b, "recording")
 }
 
-func text(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return *s
-}
-
-func recordedWriteOf(v []*string) (w recordedWrite, err error) {
-	w.origin, w.image = change.Site(text(v[0])), text(v[4]) == "1"
-	if _, err = fmt.Sscan(text(v[1])+" "+text(v[2]), &w.seq, &w.hlc); err == nil && v[3] != nil {
-		err = json.Unmarshal([]byte(*v[3]), &w.seen)
-	}
-	return w, err
-}
-
-func writeSeen(s *apply.Side) recordedWrite {
-	return recordedWrite{origin: s.Version.Origin, seq: s.Seq, hlc: s.Version.HLC, seen: s.Seen}
-}
-
-// knew is whether w had seen o.
-func (w recordedWrite) knew(o recordedWrite) bool {
-	if o.origin == w.origin {
-		return o.seq < w.seq
-	}
-	return o.seq <= w.seen[o.origin]
-}
-
-func (w recordedWrite) is(o recordedWrite) bool { return w.hlc == o.hlc && w.origin == o.origin }
-
-// over is whether a conflict of two writes supersedes that of two others by what the
-// writes knew.
-func over(older, newer, otherOlder, otherNewer recordedWrite) bool {
-	one := func(x, y recordedWrite) bool {
-		return (older.knew(x) || older.is(x)) && (newer.knew(y) || newer.is(y)) &&
-			(newer.knew(y) && !newer.knew(x) || older.knew(x) && !older.knew(y))
-	}
-	return one(otherOlder, otherNewer) || one(otherNewer, otherOlder)
-}
-
-// same is whether r records c: by the same two writes of the same rows.
-func (r *recorded) same(c *apply.Conflict) bool {
-	return r.older.is(writeSeen(&c.Older)) && r.newer.is(writeSeen(&c.Newer))
-}
-
-// alike is whether one of the two may supersede the other.
-func (r *recorded) alike(c *apply.Conflict) bool {
-	truncate := c.Older.Op == change.Truncate || c.Newer.Op == change.Truncate
-	return r.other == hashText(c.Other) && !r.unique && c.Unique == "" && r.truncate == truncate && !r.same(c)
-}
-
-// goneBy is whether the record goes when c is recorded.
-func (r *recorded) goneBy(c *apply.Conflict) bool {
-	switch {
-	case r.other != hashText(c.Other):
-		return false
-	case r.same(c):
-		return c.Withdrawn
-	case !r.alike(c):
-		return false
-	}
-	for _, a := range c.Arrived {
-		w := recordedWrite{origin: a.Origin, seq: a.Seq, seen: a.Seen}
-		if w.knew(r.older) != w.knew(r.newer) {
-			return true
+// recordedConflict reads what recordedOf asks for.
+func recordedConflict(values []*string) (*recorded, error) {
+	r := &recorded{}
+	var err error
+	next := func() string {
+		v := values[0]
+		if values = values[1:]; v == nil {
+			return ""
 		}
+		return *v
 	}
-	return over(writeSeen(&c.Older), writeSeen(&c.Newer), r.older, r.newer)
-}
-
-// supersedes is whether c is not to be recorded because r is there.
-func (r *recorded) supersedes(c *apply.Conflict) bool {
-	return r.alike(c) && over(r.older, r.newer, writeSeen(&c.Older), writeSeen(&c.Newer))
+	number := func() (n uint64) {
+		_, e := fmt.Sscan(next(), &n)
+		err = errors.Join(err, e)
+		return n
+	}
+	hash := func() (k conflict.Key) {
+		_, e := fmt.Sscanf(next(), "%16x%16x", &k.Hi, &k.Lo)
+		err = errors.Join(err, e)
+		return k
+	}
+	side := func() (s apply.Side) {
+		s.Version.Origin, s.Seq, s.Version.HLC = change.Site(next()), number(), number()
+		if next() == change.Truncate.String() {
+			s.Op = change.Truncate
+		}
+		if seen := next(); seen != "" {
+			err = errors.Join(err, json.Unmarshal([]byte(seen), &s.Seen))
+		}
+		if next() == "1" {
+			s.Image = []change.Value{}
+		}
+		return s
+	}
+	r.id, r.Row, r.Other, r.Unique = int64(number()), hash(), hash(), next()
+	r.Older, r.Newer = side(), side()
+	return r, err
 }
 
 // conflictRecord is the row of a conflict. have are the records of its row.
@@ -239,14 +188,13 @@ func (tx *targetTx) conflictRecord(ctx context.Context, c *apply.Conflict, have 
 // knownImage is what another record of the row says that a write wrote; nil when none
 // does.
 func (tx *targetTx) knownImage(ctx context.Context, c *apply.Conflict, s *apply.Side, have []*recorded) (image *string, err error) {
-	w := writeSeen(s)
 	for _, r := range have {
 		column := ""
 		switch {
-		case r.unique:
-		case r.older.is(w) && r.older.image:
+		case r.Unique != "":
+		case r.Older.Version == s.Version && r.Older.Image != nil:
 			column = "older_row"
-		case r.newer.is(w) && r.newer.image:
+		case r.Newer.Version == s.Version && r.Newer.Image != nil:
 			column = "newer_row"
 		}
 		if column == "" {

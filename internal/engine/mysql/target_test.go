@@ -67,15 +67,14 @@ func (b *targetBench) run(statements ...string) {
 	}
 }
 
-// holds fails unless a query returns exactly the rows, columns joined by "|".
-func (b *targetBench) holds(sql string, want ...string) {
+// rows runs a query; columns are joined by "|".
+func (b *targetBench) rows(sql string) (all []string) {
 	b.t.Helper()
 	r, err := b.app.query(b.ctx, sql)
 	if err != nil {
 		b.t.Fatalf("querying %.200s: %v", sql, err)
 	}
 	defer r.Close()
-	var got []string
 	err = each(r, func(f *fields) error {
 		texts := make([]string, r.ColumnNumber())
 		for i := range texts {
@@ -85,13 +84,19 @@ func (b *targetBench) holds(sql string, want ...string) {
 				texts[i] = "NULL"
 			}
 		}
-		got = append(got, strings.Join(texts, "|"))
+		all = append(all, strings.Join(texts, "|"))
 		return nil
 	})
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	if !slices.Equal(got, want) {
+	return all
+}
+
+// holds fails unless a query returns exactly the rows.
+func (b *targetBench) holds(sql string, want ...string) {
+	b.t.Helper()
+	if got := b.rows(sql); !slices.Equal(got, want) {
 		b.t.Errorf("%s\nreturns %q\nwant    %q", sql, got, want)
 	}
 }
