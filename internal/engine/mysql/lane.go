@@ -69,6 +69,14 @@ func (db *DB) openLane(ctx context.Context, settings func(flavor) []string) (*la
 // usable reports whether the session may be used for another transaction.
 func (l *lane) usable() bool { return l.conn.err == nil && !l.conn.c.IsInTransaction() }
 
+// nowait ends a statement that locks rows.
+func (l *lane) nowait() string {
+	if l.conn.flavor == mySQL && !l.patient {
+		return " NOWAIT"
+	}
+	return ""
+}
+
 func (l *lane) close() { l.conn.close() }
 
 // keep takes the memory of a batch back, unless it is too much to be kept for ever.

@@ -56,7 +56,8 @@ type plan struct {
 	key    []bound
 	keep   string // assignments that keep a moment the server would set by itself
 	tail   string // what comes after all rows
-	lock   string // locks rows, without waiting, before they are written; "" where nothing waits
+	all    string // of a delete: of many rows, up to its condition
+	lock   string // locks rows before they are written and counts them: up to its condition
 }
 
 // plan returns that of the shape and the included columns. The table
@@ -88,9 +89,7 @@ func (t *localTable) build(shape *change.Table, f flavor, v verb, included []int
 	for _, i := range shape.Key {
 		s.key = append(s.key, t.bind(shape, i))
 	}
-	if f == mySQL && v != verbInsert {
-		s.lock = "SELECT count(*) FROM " + t.sql() + t.force + " WHERE "
-	}
+	s.lock = "SELECT count(*) FROM " + t.sql() + t.force + " WHERE "
 	writable := slices.DeleteFunc(slices.Clone(included), func(i int) bool { return t.column(shape.Columns[i].Name).generated })
 	bind := func(columns []int) {
 		for _, i := range columns {
@@ -109,6 +108,7 @@ func (t *localTable) build(shape *change.Table, f flavor, v verb, included []int
 		s.head, s.keep = "UPDATE "+t.sql()+" SET ", t.kept(shape, included)
 	case verbDelete, verbRemove:
 		s.head = "DELETE FROM " + t.sql() + " WHERE "
+		s.all = "DELETE " + t.sql() + " FROM " + t.sql() + t.force + " WHERE "
 	case verbRead:
 		for i := range shape.Columns {
 			if t.column(shape.Columns[i].Name) != nil {
@@ -124,7 +124,6 @@ func (t *localTable) build(shape *change.Table, f flavor, v verb, included []int
 		}
 		names = append(names, again...)
 		s.head, s.tail = "SELECT "+strings.Join(names, ", ")+" FROM "+t.sql()+" WHERE ", " FOR UPDATE"
-		s.lock = ""
 	}
 	return s
 }
@@ -247,10 +246,9 @@ func (s *plan) appendKey(b []byte, image []change.Value) (_ []byte, err error) {
 	return b, nil
 }
 
-// appendLock appends the statement that locks rows, or fails at once. Alternatives of
-// conditions and a list of values are both looked up in the index, value by value.
-func (s *plan) appendLock(b []byte, rows int, image func(i int) []change.Value) (_ []byte, err error) {
-	b = append(b, s.lock...)
+// appendAny appends the condition that names several rows. Alternatives of conditions and
+// a list of values are both looked up in the index, value by value.
+func (s *plan) appendAny(b []byte, rows int, image func(i int) []change.Value) (_ []byte, err error) {
 	if len(s.key) == 1 {
 		b = append(append(b, s.key[0].name...), " IN ("...)
 	}
@@ -276,5 +274,16 @@ func (s *plan) appendLock(b []byte, rows int, image func(i int) []change.Value) 
 	if len(s.key) == 1 {
 		b = append(b, ')')
 	}
-	return append(b, " FOR UPDATE NOWAIT"...), nil
+	return b, nil
+}
+
+// covers reports whether the included columns are all that are written of the table.
+func (t *localTable) covers(shape *change.Table, included []int) bool {
+	for i := range t.columns {
+		c := &t.columns[i]
+		if !c.generated && !slices.ContainsFunc(included, func(i int) bool { return strings.EqualFold(shape.Columns[i].Name, c.name) }) {
+			return false
+		}
+	}
+	return true
 }

@@ -26,10 +26,6 @@ func (tx *targetTx) Read(ctx context.Context, shape *change.Table, keys [][]chan
 		return nil, err
 	}
 	s := t.plan(shape, tx.lane.conn.flavor, verbRead, shape.Key)
-	nowait := ""
-	if tx.lane.conn.flavor == mySQL && !tx.lane.patient {
-		nowait = " NOWAIT"
-	}
 	b := tx.start(ctx)
 	for i, key := range keys {
 		q := query{about: "table " + shape.QualifiedName(), shape: shape, head: s.check, row: func(values []*string) (err error) {
@@ -38,7 +34,7 @@ func (tx *targetTx) Read(ctx context.Context, shape *change.Table, keys [][]chan
 		}}
 		if err = b.build(q, func(text []byte) ([]byte, error) {
 			text, err := s.appendRow(text, key, nil)
-			return append(text, nowait...), err
+			return append(text, tx.lane.nowait()...), err
 		}); err != nil {
 			break
 		}

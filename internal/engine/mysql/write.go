@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 
 	"github.com/concord-db/concord/apply"
 	"github.com/concord-db/concord/internal/change"
@@ -13,8 +15,11 @@ import (
 const (
 	setRows  = 1000
 	setBytes = 1 << 20
-	lockRows = 500
+	keyRows  = 500 // that a condition names
 )
+
+// togetherFrom is how many rows are worth another round trip.
+const togetherFrom = 8
 
 // set is the writes that are written alike: one table shape, one action, the same
 // columns present.
@@ -28,6 +33,13 @@ type set struct {
 
 	table *localTable
 	plan  *plan
+	parts []part // when its rows have been counted
+}
+
+// part is some rows of a set, which have been locked.
+type part struct {
+	rows  []int
+	found uint64 // how many there are
 }
 
 // image is the one that the values of a row are taken from.
@@ -177,6 +189,9 @@ func (tx *targetTx) write(ctx context.Context, writes []apply.Write, sets []*set
 			return nil, err
 		}
 	}
+	if err := tx.count(ctx, writes, sets); err != nil {
+		return nil, tx.about(ctx, sets, err)
+	}
 	found = make([]bool, len(writes))
 	b := tx.start(ctx)
 	for _, s := range sets {
@@ -191,34 +206,135 @@ func (tx *targetTx) write(ctx context.Context, writes []apply.Write, sets []*set
 	if rerr == nil {
 		return found, nil
 	}
+	return nil, tx.about(ctx, sets, rerr)
+}
+
+// about looks at an error of a set of sets.
+func (tx *targetTx) about(ctx context.Context, sets []*set, err error) error {
 	var at *rowError
 	for _, s := range sets {
-		if errors.As(rerr, &at) && at.shape == s.shape {
-			return nil, tx.failed(ctx, s.shape, s.included, s.table, rerr)
+		if errors.As(err, &at) && at.shape == s.shape {
+			return tx.failed(ctx, s.shape, s.included, s.table, err)
 		}
 	}
-	return nil, rerr
+	return err
+}
+
+// together reports whether the rows of a set can be written by a statement for many of
+// them when it is known that all are there. An update of all columns is then an insert
+// that finds its rows.
+func (s *set) together() bool {
+	if len(s.rows) < togetherFrom {
+		return false
+	}
+	switch s.verb {
+	case verbDelete:
+		return true
+	case verbUpdate:
+		return s.table.onlyKey(keyNames(s.shape)) && s.table.covers(s.shape, s.included)
+	}
+	return false
+}
+
+// count locks and counts the rows of the sets that can be written together.
+func (tx *targetTx) count(ctx context.Context, writes []apply.Write, sets []*set) error {
+	if tx.lane.patient || !slices.ContainsFunc(sets, (*set).together) {
+		return nil
+	}
+	b := tx.start(ctx)
+	var err error
+	for _, s := range sets {
+		if !s.together() {
+			continue
+		}
+		for rows := range slices.Chunk(s.rows, keyRows) {
+			s.parts = append(s.parts, part{rows: rows})
+		}
+		for i := range s.parts {
+			p := &s.parts[i]
+			q := query{about: "table " + s.shape.QualifiedName(), shape: s.shape, row: func(values []*string) (err error) {
+				p.found, err = strconv.ParseUint(*values[0], 10, 64)
+				return err
+			}}
+			if err = b.addLock(q, writes, s, p.rows); err != nil {
+				break
+			}
+		}
+	}
+	if rerr := tx.run(ctx, b, "writing"); rerr != nil {
+		return rerr
+	}
+	return err
+}
+
+// addLock adds the statement that locks rows, or fails at once.
+func (b *batch) addLock(q query, writes []apply.Write, s *set, rows []int) error {
+	return b.build(q, func(text []byte) ([]byte, error) {
+		text, err := s.plan.appendAny(append(text, s.plan.lock...), len(rows), func(i int) []change.Value { return s.named(writes[rows[i]].Row) })
+		return append(append(text, " FOR UPDATE"...), b.l.nowait()...), err
+	})
 }
 
 // addSet adds the statements of a set to a batch. What was added when it fails is
 // whole, and may be run.
 func (b *batch) addSet(writes []apply.Write, s *set, found []bool) error {
 	q := query{about: "table " + s.shape.QualifiedName(), shape: s.shape}
-	if s.plan.lock != "" && !b.l.patient {
-		for rest := s.rows; len(rest) > 0; {
-			part := rest[:min(lockRows, len(rest))]
-			rest = rest[len(part):]
-			if err := b.build(q, func(text []byte) ([]byte, error) {
-				return s.plan.appendLock(text, len(part), func(i int) []change.Value { return s.named(writes[part[i]].Row) })
-			}); err != nil {
+	for _, p := range s.parts {
+		if err := b.addPart(q, writes, s, p, found); err != nil {
+			return err
+		}
+	}
+	if s.parts != nil {
+		return nil
+	}
+	if s.verb != verbInsert && b.l.nowait() != "" {
+		for rows := range slices.Chunk(s.rows, keyRows) {
+			if err := b.addLock(q, writes, s, rows); err != nil {
 				return err
 			}
 		}
 	}
-	if s.verb == verbInsert || s.verb == verbPut {
-		return b.addInserts(q, writes, s)
+	switch s.verb {
+	case verbInsert, verbPut:
+		return b.addInserts(q, writes, s, s.rows)
+	case verbRemove:
+		for rows := range slices.Chunk(s.rows, keyRows) {
+			if err := b.addDelete(q, writes, s, rows); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
-	for _, i := range s.rows {
+	return b.addOneByOne(q, writes, s, s.rows, found)
+}
+
+// addPart adds the statements of rows that were counted: one for all when all are there.
+func (b *batch) addPart(q query, writes []apply.Write, s *set, p part, found []bool) error {
+	if p.found != uint64(len(p.rows)) {
+		return b.addOneByOne(q, writes, s, p.rows, found)
+	}
+	for _, i := range p.rows {
+		found[i] = true
+	}
+	if s.verb == verbDelete {
+		return b.addDelete(q, writes, s, p.rows)
+	}
+	put := *s
+	put.verb = verbPut
+	put.plan = s.table.plan(s.shape, s.plan.flavor, verbPut, s.included)
+	return b.addInserts(q, writes, &put, p.rows)
+}
+
+// addDelete adds a statement that deletes rows.
+func (b *batch) addDelete(q query, writes []apply.Write, s *set, rows []int) error {
+	return b.build(q, func(text []byte) ([]byte, error) {
+		return s.plan.appendAny(append(text, s.plan.all...), len(rows), func(i int) []change.Value { return s.named(writes[rows[i]].Row) })
+	})
+}
+
+// addOneByOne adds a statement for each row, which tells whether it found it.
+func (b *batch) addOneByOne(q query, writes []apply.Write, s *set, rows []int, found []bool) error {
+	for _, i := range rows {
 		q := q
 		q.done = func(n uint64) error {
 			found[i] = n > 0
@@ -233,9 +349,9 @@ func (b *batch) addSet(writes []apply.Write, s *set, found []bool) error {
 	return nil
 }
 
-func (b *batch) addInserts(q query, writes []apply.Write, s *set) error {
+func (b *batch) addInserts(q query, writes []apply.Write, s *set, rows []int) error {
 	most := min(setBytes, b.l.packet/2)
-	for rest := s.rows; len(rest) > 0; {
+	for rest := rows; len(rest) > 0; {
 		n := 0
 		if err := b.build(q, func(text []byte) (_ []byte, err error) {
 			from := len(text)
