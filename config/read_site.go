@@ -127,6 +127,21 @@ func (s *siteReader) dsn(e *entry) {
 	if place := d.place(); place != "" {
 		s.take(e, "database "+place)
 	}
+	s.sameEngine(e, d)
+}
+
+// sameEngine refuses a cluster of different engines: how their types and the keys of their
+// texts compare to each other is not known.
+func (s *siteReader) sameEngine(e *entry, d DSN) {
+	for i := range dsnKinds {
+		other := dsnKinds[i].engine
+		if o, ok := s.taken["engine "+other]; ok && other != d.Engine() {
+			s.fail(e.value.at, "use one engine at all sites",
+				"this is a %s database, that of site %s on line %d a %s one: sites of different engines do not replicate with each other yet", d.Engine(), o.site, o.line, other)
+			return
+		}
+	}
+	s.taken["engine "+d.Engine()] = taker{e.name, s.own.name, s.doc.line(e.value.at)}
 }
 
 func (s *siteReader) http(e *entry) {
