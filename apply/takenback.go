@@ -30,14 +30,21 @@ func (l *Link) checkpoints(ctx context.Context) (map[change.Site]Checkpoint, err
 	if err != nil {
 		return nil, fmt.Errorf("reading checkpoints: %w", err)
 	}
+	back := false
 	for _, from := range slices.Sorted(maps.Keys(before)) {
 		if points[from].Seq >= before[from].seq {
 			continue
 		}
+		back = true
 		o := l.agent.links[from]
 		err := o.takenBack(ctx, points[from], before[from].lives)
 		if err != nil && (o == l || !errors.Is(err, change.ErrNeedsCopy)) {
 			return nil, fmt.Errorf("reading the stream of %s back to %d: %w", from, points[from].Seq, err)
+		}
+	}
+	if back { // what was parked with them is gone too, and what they had settled is there
+		if err := l.agent.park.load(ctx, l.agent.target); err != nil {
+			return nil, fmt.Errorf("reading parked changes: %w", err)
 		}
 	}
 	return points, nil
