@@ -130,14 +130,20 @@ func (s *siteReader) dsn(e *entry) {
 	s.sameEngine(e, d)
 }
 
-// sameEngine refuses a cluster of different engines: how their types and the keys of their
-// texts compare to each other is not known.
+// sameEngine refuses a cluster of PostgreSQL and MySQL sites: how their types and the keys
+// of their texts compare to each other is not known. MySQL and MariaDB are one engine.
 func (s *siteReader) sameEngine(e *entry, d DSN) {
+	family := func(engine string) string {
+		if engine == "postgres" {
+			return engine
+		}
+		return "mysql"
+	}
 	for i := range dsnKinds {
 		other := dsnKinds[i].engine
-		if o, ok := s.taken["engine "+other]; ok && other != d.Engine() {
-			s.fail(e.value.at, "use one engine at all sites",
-				"this is a %s database, that of site %s on line %d a %s one: sites of different engines do not replicate with each other yet", d.Engine(), o.site, o.line, other)
+		if o, ok := s.taken["engine "+other]; ok && family(other) != family(d.Engine()) {
+			s.fail(e.value.at, "use PostgreSQL at all sites, or MySQL and MariaDB",
+				"this is a %s database, that of site %s on line %d a %s one: such sites do not replicate with each other yet", d.Engine(), o.site, o.line, other)
 			return
 		}
 	}

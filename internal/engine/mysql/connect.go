@@ -184,39 +184,6 @@ func (c *conn) query(ctx context.Context, sql string, args ...any) (*gomysql.Res
 	return r, err
 }
 
-// stmt is a prepared statement of a session.
-type stmt struct {
-	c *conn
-	s *client.Stmt
-}
-
-func (c *conn) prepare(ctx context.Context, sql string) (*stmt, error) {
-	s := &stmt{c: c}
-	err := c.call(ctx, func() (err error) {
-		s.s, err = c.c.Prepare(sql)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return s, nil
-}
-
-// exec runs the statement; what it returns, rows too, is the caller's.
-func (s *stmt) exec(ctx context.Context, args ...any) (*gomysql.Result, error) {
-	var r *gomysql.Result
-	err := s.c.call(ctx, func() (err error) {
-		r, err = s.s.Execute(args...)
-		return err
-	})
-	return r, err
-}
-
-// close gives the statement up. A session that ends does the same.
-func (s *stmt) close(ctx context.Context) {
-	_ = s.c.call(ctx, s.s.Close) // nothing is lost with a statement
-}
-
 // close ends the session, not waiting for the server to notice.
 func (c *conn) close() {
 	_ = c.c.SetDeadline(time.Now().Add(time.Second))
