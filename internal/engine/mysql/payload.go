@@ -84,12 +84,12 @@ func (p *parser) continued(ctx context.Context) (capture.Event, bool, error) {
 			p.endPayload()
 			return capture.Event{}, false, fmt.Errorf("reading a compressed transaction at %s: %w", p.into.at.place(), err)
 		}
-		switch event := ev.Event.(type) {
+		switch e := ev.Event.(type) {
 		case *replication.XIDEvent:
 			p.into.advance(p.payload.header)
 			p.endPayload()
 		case *replication.QueryEvent:
-			if k := classify(string(event.Query)).kind; k == statementCommit || k == statementRollback {
+			if k := classify(string(e.Query)).kind; k == statementCommit || k == statementRollback {
 				p.into.advance(p.payload.header)
 				p.endPayload()
 			}
