@@ -37,6 +37,9 @@ func (t *tableFacts) problems() []problem {
 	}
 	for i := range t.columns {
 		c := &t.columns[i]
+		if strings.Contains(c.typeText, " COMPRESSED*/") {
+			add(fmt.Sprintf("has the compressed column %s", c.name), fmt.Sprintf("ALTER TABLE %s MODIFY it without COMPRESSED, %s", sql, exclude))
+		}
 		if c.types.unsupported != "" && !c.generated {
 			add(fmt.Sprintf("has the column %s with %s", c.name, c.types.unsupported), "change its type, "+exclude)
 		}

@@ -62,6 +62,7 @@ type shaper struct {
 	stale      map[string]bool          // by name: to be read again before it is used
 	last       map[string]*change.Table // the latest shape by name
 	keys       map[string][]string      // the key as last used
+	computed   map[string]bool          // columns by schema.table.name: whether the server computes them
 }
 
 // forget notes that any table may have changed.
@@ -134,7 +135,10 @@ func (s *shaper) shape(r *relation, m *replication.TableMapEvent, facts *tableFa
 		if facts != nil {
 			known = facts.column(r.columns[i])
 		}
-		if known != nil && known.generated {
+		if known != nil {
+			s.computed[r.name+"."+r.columns[i]] = known.generated
+		}
+		if s.computed[r.name+"."+r.columns[i]] { // also of one that was dropped since
 			r.target[i] = -1
 			continue
 		}
@@ -317,6 +321,10 @@ func (s *shaper) fields(m *replication.TableMapEvent, table string) ([]field, er
 	for i := range fields {
 		f := &fields[i]
 		f.read(m.ColumnType[i], m.ColumnMeta[i])
+		if f.dataType() == "" {
+			return nil, fmt.Errorf("%w: column %s of %s has a type that cannot be read from the log (%d): a compressed column, or a moment in the format of old servers "+
+				"(set mysql56_temporal_format = ON and ALTER TABLE %[3]s FORCE); change it, and %[5]s", change.ErrNeedsCopy, m.ColumnName[i], table, f.typ, newEpochRemedy)
+		}
 		f.unsigned = unsigned[i]
 		switch {
 		case f.typ == gomysql.MYSQL_TYPE_ENUM || f.typ == gomysql.MYSQL_TYPE_SET:

@@ -86,7 +86,7 @@ func (db *DB) Open(ctx context.Context, from change.Position) (capture.Reader, e
 			tables: db.opts.Tables, folded: folded, log: db.log, known: known, collations: collations,
 			connect: func(ctx context.Context) (*conn, error) { return db.connect(ctx, roleCapture) },
 			check:   db.checkCascades,
-			stale:   map[string]bool{}, last: map[string]*change.Table{}, keys: map[string][]string{},
+			stale:   map[string]bool{}, last: map[string]*change.Table{}, keys: map[string][]string{}, computed: map[string]bool{},
 		},
 	}
 	if start.server == server {

@@ -561,3 +561,38 @@ func TestWhatIsNoChangeOfATable(t *testing.T) {
 		l.expect(l.lines(append(statements, "INSERT INTO item VALUES (1, 'a')")...), "insert item  > 1|a")
 	})
 }
+
+func TestAComputedColumnIsLeftOutThoughItIsGone(t *testing.T) {
+	onEach(t, func(a *admins) {
+		l := a.tail(Options{}, "CREATE TABLE item (id int PRIMARY KEY, double_id int AS (id * 2) STORED, name varchar(10))")
+		l.expect(l.lines("INSERT INTO item (id, name) VALUES (1, 'a')"), "insert item  > 1|a")
+		l.expect(l.lines("INSERT INTO item (id, name) VALUES (2, 'b')", "ALTER TABLE item DROP COLUMN double_id", "INSERT INTO item VALUES (3, 'c')"),
+			"insert item  > 2|b", "insert item  > 3|c")
+	})
+}
+
+func TestTablesThatCannotBeReadAreRefused(t *testing.T) {
+	onEach(t, func(a *admins) {
+		statements := map[string]string{
+			"no primary key":        "CREATE TABLE bad (id int)",
+			"ENGINE = InnoDB":       "CREATE TABLE bad (id int PRIMARY KEY) ENGINE = MyISAM",
+			"beginning of a column": "CREATE TABLE bad (id varchar(100), PRIMARY KEY (id(10)))",
+			"in several ways":       "CREATE TABLE bad (id double PRIMARY KEY)",
+			"character set geostd8": "CREATE TABLE bad (id int PRIMARY KEY, t text CHARACTER SET geostd8)",
+		}
+		if a.is(mariaDB) {
+			statements["compressed column v"] = "CREATE TABLE bad (id int PRIMARY KEY, v varchar(100) COMPRESSED)"
+			statements["system-versioned"] = "CREATE TABLE bad (id int PRIMARY KEY) WITH SYSTEM VERSIONING"
+		}
+		if a.is(mySQL) {
+			statements["has the generated key"] = "CREATE TABLE bad (a int, id int AS (a + 1) STORED NOT NULL, PRIMARY KEY (id))"
+		}
+		db := a.prepared(Options{})
+		a.app.run("USE shop")
+		for word, sql := range statements {
+			a.app.run("DROP TABLE IF EXISTS bad", sql)
+			_, err := db.Open(a.ctx, "")
+			a.explains(err, change.ErrRefused, "shop.bad", word)
+		}
+	})
+}
