@@ -43,6 +43,7 @@ func (db *DB) Doctor(ctx context.Context) []Check {
 		{"unique keys", e.uniqueKeys},
 		{"foreign keys", e.lostParents},
 		{"sequences", e.sequences},
+		{"sequences", e.sequenceObjects},
 	} {
 		if err := part.look(ctx); err != nil {
 			e.add(part.name, site.Critical, err.Error(), "see the server's log")

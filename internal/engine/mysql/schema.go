@@ -31,6 +31,10 @@ func (e *examination) schema(ctx context.Context) ([]site.Table, error) {
 	if err != nil {
 		return nil, err
 	}
+	objects, err := e.objects(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var all []site.Table
 	for _, t := range e.sorted() {
 		table := site.Table{Name: t.qualified(), Key: slices.Sorted(slices.Values(t.key)), Full: true}
@@ -50,6 +54,11 @@ func (e *examination) schema(ctx context.Context) ([]site.Table, error) {
 					return nil, err
 				}
 				table.Sequences = append(table.Sequences, seq)
+			}
+		}
+		for _, s := range objects {
+			if s.table == t {
+				table.Sequences = append(table.Sequences, site.Sequence{Column: s.column, Name: s.name, Increment: s.step, Last: s.next - s.step})
 			}
 		}
 		for _, f := range keys {
