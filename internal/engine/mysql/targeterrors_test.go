@@ -183,3 +183,43 @@ func TestAMissingRightIsNoReasonToPark(t *testing.T) {
 		}
 	})
 }
+
+// TestAValueWithoutAFormIsRejected: before anything of its set is written.
+func TestAValueWithoutAFormIsRejected(t *testing.T) {
+	eachServer(t, func(t *testing.T, dsn string) {
+		b := targetOf(t, dsn, "CREATE TABLE item (id BIT(64) PRIMARY KEY, n INT)", "CREATE TABLE fine (id INT PRIMARY KEY)")
+		shape, fine := b.shape("item"), b.shape("fine")
+		key := func(i int) string { return "\x00\x00\x00\x00\x00\x00\x00" + string(rune('a'+i)) }
+		var inserts, updates, deletes []apply.Write
+		for i := range 20 {
+			inserts = append(inserts, insertOf(shape, imageOf(key(i), "0")))
+			k := key(i)
+			if i == 10 {
+				k = "nine bytes"
+			}
+			updates = append(updates, updateOf(shape, imageOf(k, "1")))
+			deletes = append(deletes, deleteOf(shape, imageOf(k, "~")))
+		}
+		tx := b.begin()
+		b.write(tx, inserts...)
+		b.commit(tx)
+		for name, writes := range map[string][]apply.Write{
+			"updating": updates, "deleting": deletes, "inserting": {insertOf(shape, imageOf("nine bytes", "0"))}, "both": append(append([]apply.Write{}, updates...), deletes[:9]...),
+		} {
+			tx := b.begin()
+			b.write(tx, insertOf(fine, imageOf("1")))
+			if err := tx.Savepoint(b.ctx); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := tx.Write(b.ctx, writes); !errors.Is(err, apply.ErrRejected) || !errors.Is(err, errValue) {
+				t.Errorf("%s: %v, want rejected", name, err)
+			}
+			if err := tx.RollbackTo(b.ctx); err != nil {
+				t.Errorf("%s: rolling back to the savepoint: %v", name, err)
+			}
+			b.commit(tx)
+			b.holds("SELECT count(*), sum(n) FROM item", "20|0")
+			b.run("DELETE FROM fine")
+		}
+	})
+}

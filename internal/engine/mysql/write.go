@@ -244,6 +244,9 @@ func (tx *targetTx) count(ctx context.Context, writes []apply.Write, sets []*set
 	b := tx.start(ctx)
 	var err error
 	for _, s := range sets {
+		if err != nil {
+			break
+		}
 		if !s.together() {
 			continue
 		}
