@@ -40,6 +40,7 @@ func TestExploringNoticesBrokenRules(t *testing.T) {
 	}{
 		{NoFence, Plan{Table: policyTable, Policy: conflict.Policy{Base: conflict.FirstWriteWins}, Sites: [3]int{0, 1, 0}, Acts: [3]Act{Put0, Put0, Put1}, Clocks: [3]int{1, 2, 3}}},
 		{Pairwise, Plan{Table: policyTable, Policy: conflict.Policy{Base: conflict.FirstWriteWins}, Sites: [3]int{0, 1, 0}, Acts: [3]Act{Put0, Put0, Put0}, Clocks: [3]int{1, 2, 3}}},
+		{ClaimsHidden, Plan{Table: namesTable, Sites: [3]int{0, 1, 0}, Acts: [3]Act{Take1, Take0, Put0}, Clocks: [3]int{1, 2, 3}}},
 		{MarkDropped, Plan{Table: policyTable, Sites: [3]int{0, 1, 0}, Acts: [3]Act{Put0, Put0, Put1}, Clocks: [3]int{1, 2, 3}}},
 	} {
 		x := Explore(t.Context(), c.plan, Faults{}, c.mutation, 6000)

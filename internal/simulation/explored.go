@@ -27,10 +27,15 @@ const (
 	PutBoth  Act = "put 0 and 1"
 	Replace0 Act = "replace 0" // delete and insert
 	Truncate Act = "truncate"
+	Take0    Act = "take the name with 0" // a put of a value that is the same at every site
+	Take1    Act = "take the name with 1"
 )
 
-// Acts lists all.
-var Acts = []Act{Put0, Put1, Delete0, Move, PutBoth, Replace0, Truncate}
+// Acts lists those on any table; where a column is unique there are NameActs.
+var (
+	Acts     = []Act{Put0, Put1, Delete0, Move, PutBoth, Replace0, Truncate}
+	NameActs = []Act{Put0, Delete0, Move, Take0, Take1, Truncate}
+)
 
 // Plan is a small world: two sites, both of which have the row 0, and three
 // transactions.
@@ -156,10 +161,13 @@ func (a Act) in(tx *session, t *change.Table, value string) error {
 		}
 		return tx.insert(t, fresh(key, value))
 	}
+	if a == Take0 || a == Take1 {
+		value = "the name"
+	}
 	switch a {
-	case Put0:
+	case Put0, Take0:
 		return put("0")
-	case Put1:
+	case Put1, Take1:
 		return put("1")
 	case PutBoth:
 		return errors.Join(put("0"), put("1"))

@@ -42,6 +42,7 @@ const (
 	CausesIgnored    Mutation = "an effect applied before its cause"
 	ClaimsIgnored    Mutation = "rows with one value of a unique key decided one by one"
 	LesserClaim      Mutation = "a value of a unique key given to the lesser claim"
+	ClaimsHidden     Mutation = "claims of a unique key not seen at one site"
 	SpilledLost      Mutation = "a write lost in the store of the window"
 )
 
@@ -51,7 +52,7 @@ var Mutations = []Mutation{
 	Pairwise, ReleasedTooEarly, CheckpointApart, EchoKept, RowLost, RecordLost,
 	CheckpointBack, HeartbeatsLost, CopyStops, RowsUnasked, RowNotWhole,
 	ImageSummed, SumRounded, BaseMoved, BaseForgotten, SidesSwapped, FailureDecided, CausesIgnored,
-	ClaimsIgnored, LesserClaim, SpilledLost,
+	ClaimsIgnored, LesserClaim, ClaimsHidden, SpilledLost,
 }
 
 // rules are the window's at a site.
@@ -60,7 +61,7 @@ func (m Mutation) rules(at change.Site) conflict.Rules {
 	if twist := m.fold(at); twist != nil {
 		r.Fold = twist
 	}
-	if joint := m.joint(); joint != nil {
+	if joint := m.joint(at); joint != nil {
 		r.Joint = joint
 	}
 	switch m {

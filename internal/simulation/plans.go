@@ -3,7 +3,7 @@ package simulation
 import "github.com/concord-db/concord/conflict"
 
 // Plans lists the small worlds to explore: every three acts, by either site, with the
-// clocks in every order, under every policy that makes a difference to them. Neighbours in
+// clocks in every order, under every policy that is built. Neighbours in
 // the list have little in common, so that some of it, evenly spread or from its front, is
 // a fair sample.
 func Plans() []Plan {
@@ -13,19 +13,30 @@ func Plans() []Plan {
 			if !inOrder(sites, clocks) {
 				continue
 			}
-			for _, a := range Acts {
-				for _, b := range Acts {
-					for _, c := range Acts {
-						for _, p := range basePolicies() {
-							all = append(all, Plan{Table: policyTable, Policy: p, Sites: sites, Acts: [3]Act{a, b, c}, Clocks: clocks})
-						}
-						all = append(all, Plan{Table: namesTable, Policy: conflict.Policy{}, Sites: sites, Acts: [3]Act{a, b, c}, Clocks: clocks})
-					}
+			for _, p := range Policies() {
+				all = plan(all, Plan{Table: policyTable, Policy: p, Sites: sites, Clocks: clocks}, Acts)
+			}
+			for _, p := range basePolicies() {
+				if p.Deletes != conflict.UpdateWins { // namesPolicy has the world without it
+					all = plan(all, Plan{Table: namesTable, Policy: p, Sites: sites, Clocks: clocks}, NameActs)
 				}
 			}
 		}
 	}
 	return spread(all)
+}
+
+// plan adds p with every three acts.
+func plan(all []Plan, p Plan, acts []Act) []Plan {
+	for _, a := range acts {
+		for _, b := range acts {
+			for _, c := range acts {
+				p.Acts = [3]Act{a, b, c}
+				all = append(all, p)
+			}
+		}
+	}
+	return all
 }
 
 // inOrder: a site's clock does not go back between its own transactions; capture would

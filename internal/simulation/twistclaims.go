@@ -4,20 +4,21 @@ import (
 	"iter"
 
 	"github.com/concord-db/concord/conflict"
+	"github.com/concord-db/concord/internal/change"
 )
 
-// joint is the joint fold of a mutation that breaks a rule for unique keys; nil: it is as
+// joint is the joint fold at a site of a mutation that breaks a rule for unique keys; nil: it is as
 // designed.
-func (m Mutation) joint() func(conflict.Policy, []*conflict.JointRow) []conflict.Collision {
-	switch m {
-	case ClaimsIgnored:
+func (m Mutation) joint(at change.Site) func(conflict.Policy, []*conflict.JointRow) []conflict.Collision {
+	switch {
+	case m == ClaimsIgnored, m == ClaimsHidden && at == "s1":
 		return func(p conflict.Policy, rows []*conflict.JointRow) (out []conflict.Collision) {
 			for _, r := range rows {
 				out = append(out, conflict.FoldJoint(p, []*conflict.JointRow{r})...)
 			}
 			return out
 		}
-	case LesserClaim:
+	case m == LesserClaim:
 		return func(p conflict.Policy, rows []*conflict.JointRow) []conflict.Collision {
 			if p.Base == conflict.LastWriteWins {
 				p.Base = conflict.FirstWriteWins
