@@ -28,3 +28,24 @@ func TestFingerprintsTellStatesApart(t *testing.T) {
 		t.Error("the order of a map tells it apart from itself")
 	}
 }
+
+// Who reads a stream that has crashed since is told so; who opened it afterwards reads on.
+func TestAReaderFromBeforeACrashLooksUnlikeOneFromAfterIt(t *testing.T) {
+	f := newFrames()
+	open := func() any {
+		r, err := f.Open(t.Context(), 1, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	of := func(v any) uint64 {
+		h := hasher{on: map[uintptr]bool{}}
+		return h.of(reflect.ValueOf(v))
+	}
+	before := open()
+	f.crash(0)
+	if of(before) == of(open()) {
+		t.Error("they look alike")
+	}
+}

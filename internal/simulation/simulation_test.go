@@ -98,6 +98,7 @@ func TestEveryMutationIsNoticed(t *testing.T) {
 		CausesIgnored:    Totals,
 		ClaimsIgnored:    Rows,
 		LesserClaim:      Rows,
+		ClaimsHidden:     Rows,
 		SpilledLost:      Rows,
 	}
 	for _, m := range Mutations {
