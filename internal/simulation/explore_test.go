@@ -17,11 +17,11 @@ func TestWhateverCanHappenEndsWell(t *testing.T) {
 		states, steps, histories = states+x.States, steps+x.Steps, histories+x.Histories
 	}
 	p := Plan{Table: policyTable, Sites: [3]int{0, 1, 0}, Acts: [3]Act{Put0, Delete0, Put1}, Clocks: [3]int{1, 2, 3}}
-	faulty := Explore(t.Context(), p, Faults{Crashes: 1, Duplicates: 1}, None, 1000)
+	faulty := Explore(t.Context(), p, Faults{Crashes: 1, Duplicates: 1, Compactions: 1}, None, 1000)
 	if faulty.Err != nil {
 		t.Fatalf("%v\n%v", faulty.Err, faulty.History)
 	}
-	for _, kind := range []string{"commit", "read", "publish", "deliver", "apply", "restart", "crash agents", "duplicate"} {
+	for _, kind := range []string{"commit", "read", "publish", "deliver", "apply", "restart", "crash agents", "duplicate", "compact"} {
 		if faulty.Kinds[kind] == 0 {
 			t.Errorf("in %d steps there was no %q", faulty.Steps, kind)
 		}
@@ -41,9 +41,10 @@ func TestExploringNoticesBrokenRules(t *testing.T) {
 		{NoFence, Plan{Table: policyTable, Policy: conflict.Policy{Base: conflict.FirstWriteWins}, Sites: [3]int{0, 1, 0}, Acts: [3]Act{Put0, Put0, Put1}, Clocks: [3]int{1, 2, 3}}},
 		{Pairwise, Plan{Table: policyTable, Policy: conflict.Policy{Base: conflict.FirstWriteWins}, Sites: [3]int{0, 1, 0}, Acts: [3]Act{Put0, Put0, Put0}, Clocks: [3]int{1, 2, 3}}},
 		{ClaimsHidden, Plan{Table: namesTable, Sites: [3]int{0, 1, 0}, Acts: [3]Act{Take1, Take0, Put0}, Clocks: [3]int{1, 2, 3}}},
+		{CutTooMuch, Plan{Table: policyTable, Policy: conflict.Policy{Base: conflict.FirstWriteWins}, Sites: [3]int{1, 0, 1}, Acts: [3]Act{Put0, Put0, Put0}, Clocks: [3]int{1, 2, 3}}},
 		{MarkDropped, Plan{Table: policyTable, Sites: [3]int{0, 1, 0}, Acts: [3]Act{Put0, Put0, Put1}, Clocks: [3]int{1, 2, 3}}},
 	} {
-		x := Explore(t.Context(), c.plan, Faults{}, c.mutation, 6000)
+		x := Explore(t.Context(), c.plan, Faults{Compactions: 1}, c.mutation, 30000)
 		if x.Err == nil {
 			t.Errorf("%s: not noticed in %d runs, whole %v", c.mutation, x.Runs, x.Whole)
 			continue

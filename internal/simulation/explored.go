@@ -57,8 +57,9 @@ func (p *Plan) String() string {
 
 // Faults are how many of each kind one history may have.
 type Faults struct {
-	Crashes    int // of a site's agents, its database or its bus
-	Duplicates int // frames that are delivered again
+	Crashes     int // of a site's agents, its database or its bus
+	Duplicates  int // frames that are delivered again
+	Compactions int // of a site's window as a whole: no fault, but where it may happen matters
 }
 
 // explored is such a world under way.
@@ -219,6 +220,9 @@ func (e *explored) options() (out []option) {
 		e.captureOptions(i, s, add)
 		for _, p := range s.peers {
 			e.linkOptions(i, s, p, add)
+		}
+		if _, writes := s.agents.window.Size(); e.left.Compactions > 0 && writes > 0 {
+			add("compact", func() { e.left.Compactions--; s.agents.window.Compact() })
 		}
 		if e.left.Crashes > 0 {
 			add("crash agents", func() { e.crashAgents(s); s.down(); s.stop = nil })

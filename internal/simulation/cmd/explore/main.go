@@ -42,6 +42,7 @@ func read(args []string, plans int) (o options, err error) {
 	f.IntVar(&o.limit, "limit", 0, "runs for each world; 0: until everything has happened")
 	f.IntVar(&o.faults.Crashes, "crashes", 0, "crashes of agents, databases and buses in one history, at most")
 	f.IntVar(&o.faults.Duplicates, "duplicates", 0, "frames delivered twice in one history, at most")
+	f.IntVar(&o.faults.Compactions, "compactions", 0, "times that a window is shortened as far as it can be, in one history, at most")
 	f.BoolVar(&o.list, "list", false, "print the worlds")
 	mutation := f.String("mutation", "", "break a rule: "+fmt.Sprint(simulation.Mutations))
 	if err := f.Parse(args); err != nil {
