@@ -245,15 +245,16 @@ func (db *DB) Recorded(ctx context.Context, conflicts []apply.Conflict) ([]bool,
 		for first := 0; first < len(conflicts); first += recordRows {
 			var in list
 			at := map[string][]int{}
-			name := func(parts ...string) string { return strings.Join(parts, " ") }
 			for i := first; i < min(first+recordRows, len(conflicts)); i++ {
 				k := &conflicts[i]
-				n := name(hashText(k.Row), hashText(k.Other), string(k.Older.Version.Origin), fmt.Sprint(k.Older.Version.HLC), string(k.Newer.Version.Origin), fmt.Sprint(k.Newer.Version.HLC))
+				n := strings.Join([]string{
+					hashText(k.Row), hashText(k.Other), string(k.Older.Version.Origin), fmt.Sprint(k.Older.Version.HLC), string(k.Newer.Version.Origin), fmt.Sprint(k.Newer.Version.HLC),
+				}, "/")
 				at[n] = append(at[n], i)
 				in.add(literal(hashText(k.Row)))
 			}
 			err := c.rows(ctx, "SELECT key_hash, other_hash, older_origin, older_hlc, newer_origin, newer_hlc FROM concord.conflict WHERE key_hash IN ("+in.String()+")", func(r []string) {
-				for _, i := range at[name(r...)] {
+				for _, i := range at[strings.Join(r, "/")] {
 					out[i] = true
 				}
 			})

@@ -72,6 +72,39 @@ func TestRecordsSupersedeEachOtherAsApplySays(t *testing.T) {
 	})
 }
 
+func TestItIsKnownWhichConflictsAreRecorded(t *testing.T) {
+	eachServer(t, func(t *testing.T, dsn string) {
+		b := targetOf(t, dsn, "CREATE TABLE t (id INT PRIMARY KEY, v TEXT)")
+		s := b.shape("t")
+		of := func(n int) apply.Conflict {
+			key := imageOf(fmt.Sprint(n), "~")
+			row, _ := conflict.KeyOf(s, key, nil)
+			return apply.Conflict{
+				Table: s, Key: key, Row: row, Kind: "update_deleted", Policy: "last_write_wins", Resolution: "newer", Time: time.Date(2026, 7, 31, 12, 34, 56, 789012000, time.UTC),
+				Older:  apply.Side{Version: change.Version{HLC: 1 << 40, Origin: "mumbai"}, Seq: 3, XID: 745, Op: change.Delete},
+				Newer:  apply.Side{Version: change.Version{HLC: 1<<40 + uint64(n), Origin: "pune"}, Seq: uint64(n), Op: change.Update, Image: imageOf(fmt.Sprint(n), "it's \\ \"v\"")},
+				Result: imageOf(fmt.Sprint(n), "it's \\ \"v\""), BaseKnown: true,
+			}
+		}
+		var all []apply.Conflict
+		for n := range 2*recordRows + 10 {
+			all = append(all, of(n+1))
+		}
+		tx := b.begin()
+		if err := tx.Record(b.ctx, all, nil); err != nil {
+			t.Fatal(err)
+		}
+		b.commit(tx)
+		b.holds("SELECT count(*), min(json_unquote(json_extract(newer_row, '$.v'))), max(older_xid) FROM concord.conflict", fmt.Sprintf(`%d|it's \ "v"|745`, len(all)))
+		other := of(2)
+		other.Newer.Version.HLC++
+		got, err := b.db.Recorded(b.ctx, append([]apply.Conflict{other, of(1), of(5000)}, all...))
+		if err != nil || got[0] || !got[1] || got[2] || slices.Contains(got[3:], false) {
+			t.Errorf("recorded: %t, %v", got[:3], err)
+		}
+	})
+}
+
 func valueOf(image []change.Value) string {
 	if image == nil {
 		return "none"
