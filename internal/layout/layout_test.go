@@ -20,6 +20,7 @@ var within = []struct {
 	why      string
 }{
 	{"internal/change", nil, "the vocabulary knows nothing but the language"},
+	{"internal/logical", []string{"internal/change"}, "what types have in common is a table, not a database"},
 	{"conflict", []string{"internal/change", "github.com/zeebo/xxh3", "github.com/cockroachdb/apd/v3", "go.starlark.net"},
 		"policies are pure functions: no database, no bus, no clock"},
 	{"capture", []string{"internal/change", "conflict", "golang.org/x/sync", "github.com/cenkalti/backoff/v5", "github.com/prometheus/client_golang"},
