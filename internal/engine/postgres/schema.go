@@ -65,7 +65,10 @@ func (e *examination) sequencesOf(ctx context.Context, t *tableFacts) ([]site.Se
 	if err != nil {
 		return nil, fmt.Errorf("reading the sequences of %s: %w", t.qualified(), err)
 	}
-	seqs, err := pgx.CollectRows(rows, pgx.RowToStructByPos[site.Sequence])
+	seqs, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s site.Sequence, err error) {
+		err = row.Scan(&s.Column, &s.Name, &s.Increment, &s.Last)
+		return s, err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("reading the sequences of %s: %w", t.qualified(), err)
 	}
