@@ -27,7 +27,8 @@ build: ## build the static binary bin/concord
 	$(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o bin/concord ./cmd/concord
 
 .PHONY: demo
-demo: servers build ## two sites, two agents, a writing load with conflicts; FOR=20s ends by itself
+demo: build ## two sites, two agents, a writing load with conflicts; FOR=20s ends by itself
+	@scripts/install-servers.sh postgres
 	bin/concord demo $(if $(FOR),--for $(FOR))
 
 .PHONY: test

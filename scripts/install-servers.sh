@@ -8,6 +8,8 @@
 #   MySQL 9         Debian sid's package, with the libraries it needs, into .cache/mysql-9
 #   libfaketime     the distribution's package: a server with a wrong clock
 #
+# With the argument postgres only what the demo needs: PostgreSQL and libfaketime.
+#
 # May be run again; takes no time when everything is there. Installing packages
 # needs root; without it the script says what to install and fails.
 set -euo pipefail
@@ -134,6 +136,11 @@ if [ -z "${CONCORD_POSTGRES_18:-}" ]; then
 	have_postgres18 || install_postgres18
 fi
 have_faketime || { install libfaketime; have_faketime || die "libfaketime is installed but libfaketimeMT.so.1 is not found"; }
+case ${1:-all} in
+postgres) exit ;;
+all) ;;
+*) die "$1 is neither postgres nor all" ;;
+esac
 if [ -z "${CONCORD_MARIADB:-}" ]; then
 	have_mariadb || install_mariadb
 fi
