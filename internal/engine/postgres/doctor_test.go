@@ -79,7 +79,7 @@ func TestDoctorOfAServerWithWrongSettings(t *testing.T) {
 		t.Run(fmt.Sprint("postgres", v), func(t *testing.T) {
 			c := testcluster.Own(t, testcluster.Options{Version: v, Settings: map[string]string{
 				"wal_level": "replica", "max_slot_wal_keep_size": "1GB", "wal_sender_timeout": "5s", "max_replication_slots": "3", "max_wal_senders": "0",
-			}, Faketime: "+10m"})
+			}, Faketime: "+630s"})
 			db := New(c.DSN(""), Options{Site: "mumbai", Cluster: "shop", Peers: []change.Site{"pune"}})
 			ctx := testContext(t)
 			checks := db.Doctor(ctx)
@@ -88,7 +88,7 @@ func TestDoctorOfAServerWithWrongSettings(t *testing.T) {
 				{"max_wal_senders", "ALTER SYSTEM SET max_wal_senders"},
 				{"max_slot_wal_keep_size"},
 				{"wal_sender_timeout", "5000 ms"},
-				{"clock", "10m0"},
+				{"clock", "10m"},
 				{"site", "concord init --site mumbai"},
 				{"slot", "does not exist"},
 			} {
