@@ -317,7 +317,13 @@ func (l *Link) settleKey(ctx context.Context, c Checkpoint, k *keyWork) error {
 		return nil
 	}
 	if _, ok := l.agent.o.Window.State(k.table, k.key); !ok {
-		return l.recordSince(ctx, c, k)
+		if err := l.recordSince(ctx, c, k); err != nil {
+			return err
+		}
+		if _, ok := l.agent.o.Window.State(k.table, k.key); ok {
+			return errSurprise // who wrote the row meanwhile has come with the fence
+		}
+		return nil
 	}
 	c.Previous = c.Seq
 	tx, err := l.agent.target.Begin(ctx, c)

@@ -17,7 +17,13 @@ func (l *Link) settleTied(ctx context.Context, c Checkpoint, k *keyWork) error {
 		return nil
 	}
 	if len(tied) == 0 {
-		return l.recordSince(ctx, c, k)
+		if err := l.recordSince(ctx, c, k); err != nil {
+			return err
+		}
+		if now, _ := w.States(k.table, k.key); len(now) > 0 {
+			return errSurprise // who made the row meanwhile has come with the fence
+		}
+		return nil
 	}
 	others := slices.DeleteFunc(reservesOf(tied), func(o conflict.Key) bool { return o == k.key })
 	free, ok := l.agent.keys.add(l.from, others)
