@@ -115,13 +115,14 @@ func sumFixed(c *change.Column, state, old, after change.Value) (v change.Value,
 
 // fitsFixed reports whether a column holds f for certain.
 func fitsFixed(c *change.Column, f fixed) bool {
-	switch c.Type {
-	case "smallint":
-		return f.n >= -1<<15 && f.n < 1<<15
-	case "integer":
-		return f.n >= -1<<31 && f.n < 1<<31
-	case "bigint":
-		return true
+	if bits, unsigned, ok := integer(c.Type); ok {
+		switch {
+		case unsigned:
+			return f.n >= 0 && (bits == 64 || f.n < 1<<bits)
+		case bits == 64:
+			return true
+		}
+		return f.n >= -1<<(bits-1) && f.n < 1<<(bits-1)
 	}
 	precision, scale, ok := modifiers(c.Type)
 	if !ok {

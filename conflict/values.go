@@ -60,11 +60,24 @@ func sumExact(c *change.Column, state, old, after change.Value) (change.Value, e
 	return change.TextValue(total.Text('f')), nil
 }
 
-// limits of the integer types, by the names the engines give them.
-var integerLimits = map[string][2]string{
-	"smallint": {"-32768", "32767"},
-	"integer":  {"-2147483648", "2147483647"},
-	"bigint":   {"-9223372036854775808", "9223372036854775807"},
+// integerBits are the integer types of the engines.
+var integerBits = map[string]uint{"tinyint": 8, "smallint": 16, "mediumint": 24, "integer": 32, "int": 32, "bigint": 64}
+
+// integer reads the name of an integer type: "bigint", "int(11) unsigned". The number
+// between parentheses is how wide MySQL shows it, and bounds nothing.
+func integer(typ string) (bits uint, unsigned, ok bool) {
+	name, rest, _ := strings.Cut(typ, "(")
+	name, plain := strings.CutSuffix(strings.TrimSuffix(name, " zerofill"), " unsigned")
+	bits, ok = integerBits[name]
+	return bits, plain || strings.Contains(rest, "unsigned") || strings.HasSuffix(typ, "zerofill"), ok
+}
+
+// bounds are the least and the greatest value of an integer type.
+func bounds(bits uint, unsigned bool) (low, high *apd.Decimal) {
+	if unsigned {
+		return apd.New(0, 0), apd.NewWithBigInt(new(apd.BigInt).SetUint64(^uint64(0)>>(64-bits)), 0)
+	}
+	return apd.New(-1<<(bits-1), 0), apd.New(1<<(bits-1)-1, 0)
 }
 
 // Fits refuses a number that an integer or decimal column cannot hold as it is.
@@ -81,15 +94,8 @@ func Fits(c *change.Column, text string) error {
 
 // fits refuses a number that the column cannot hold as it is.
 func fits(c *change.Column, n *apd.Decimal) error {
-	if limit, ok := integerLimits[c.Type]; ok {
-		low, high := new(apd.Decimal), new(apd.Decimal)
-		if _, _, err := low.SetString(limit[0]); err != nil {
-			return err
-		}
-		if _, _, err := high.SetString(limit[1]); err != nil {
-			return err
-		}
-		if n.Cmp(low) < 0 || n.Cmp(high) > 0 {
+	if bits, unsigned, ok := integer(c.Type); ok {
+		if low, high := bounds(bits, unsigned); n.Cmp(low) < 0 || n.Cmp(high) > 0 {
 			return fmt.Errorf("%s is out of range of %s", n.Text('f'), c.Type)
 		}
 		return nil

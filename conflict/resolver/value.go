@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/big"
 	"strconv"
+	"strings"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
@@ -21,11 +22,24 @@ type moment struct {
 
 var _ starlark.Comparable = moment{}
 
-func (m moment) String() string        { return m.text }
+// String leaves out zeros at the end of a fraction, which some engines write: a rule
+// sees the same text at every site.
+func (m moment) String() string {
+	if m.column.Kind == change.KindInterval || !strings.Contains(m.text, ".") {
+		return m.text
+	}
+	text, zone := strings.CutSuffix(m.text, "+00")
+	text = strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
+	if zone {
+		text += "+00"
+	}
+	return text
+}
+
 func (m moment) Type() string          { return "moment" }
 func (m moment) Freeze()               {}
 func (m moment) Truth() starlark.Bool  { return true }
-func (m moment) Hash() (uint32, error) { return starlark.String(m.text).Hash() }
+func (m moment) Hash() (uint32, error) { return starlark.String(m.String()).Hash() }
 
 // CompareSameType implements starlark.Comparable.
 func (m moment) CompareSameType(op syntax.Token, y starlark.Value, _ int) (bool, error) {
@@ -35,9 +49,9 @@ func (m moment) CompareSameType(op syntax.Token, y starlark.Value, _ int) (bool,
 	}
 	switch op {
 	case syntax.EQL:
-		return m.text == o.text, nil
+		return m.String() == o.String(), nil
 	case syntax.NEQ:
-		return m.text != o.text, nil
+		return m.String() != o.String(), nil
 	}
 	c, err := conflict.Compare(m.column, m.text, o.text)
 	if err != nil {
