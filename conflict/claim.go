@@ -74,7 +74,7 @@ func appendClaim(buf []byte, t *change.Table, u *change.UniqueKey, image []chang
 		buf = append(buf, byte(p.Case), byte(v.State))
 		at := len(buf)
 		buf = append(buf, 0, 0, 0, 0)
-		buf = appendCanonical(buf, t.Columns[p.Column].Kind, text)
+		buf = appendCanonical(buf, &t.Columns[p.Column], text)
 		binary.LittleEndian.PutUint32(buf[at:], uint32(len(buf)-at-4))
 	}
 	for i := range u.Where {
@@ -129,10 +129,10 @@ func fulfils(t *change.Table, c *change.Condition, image []change.Value) bool {
 	if v.State != change.Present {
 		return false
 	}
-	kind := t.Columns[c.Column].Kind
-	own := appendCanonical(nil, kind, v.Text)
+	column := &t.Columns[c.Column]
+	own := appendCanonical(nil, column, v.Text)
 	among := slices.ContainsFunc(c.Values, func(o string) bool {
-		return string(appendCanonical(nil, kind, o)) == string(own)
+		return string(appendCanonical(nil, column, o)) == string(own)
 	})
 	return among == (c.Test == change.In)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/zeebo/xxh3"
 
 	"github.com/concord-db/concord/internal/change"
+	"github.com/concord-db/concord/internal/collation"
 )
 
 // Key names one row of one table: a 128-bit hash over the table's name and the
@@ -34,7 +35,7 @@ func KeyOf(t *change.Table, image []change.Value, buf []byte) (Key, []byte) {
 	for _, i := range t.Key {
 		at := len(buf)
 		buf = append(buf, 0, 0, 0, 0) // length of the canonical text
-		buf = appendCanonical(buf, t.Columns[i].Kind, image[i].Text)
+		buf = appendCanonical(buf, &t.Columns[i], image[i].Text)
 		binary.LittleEndian.PutUint32(buf[at:], uint32(len(buf)-at-4))
 	}
 	h := xxh3.Hash128(buf)
@@ -42,14 +43,14 @@ func KeyOf(t *change.Table, image []change.Value, buf []byte) (Key, []byte) {
 }
 
 // appendCanonical appends the form in which equal keys read the same.
-func appendCanonical(buf []byte, kind change.Kind, text string) []byte {
-	switch kind {
+func appendCanonical(buf []byte, c *change.Column, text string) []byte {
+	switch c.Kind {
 	case change.KindDecimal:
 		return appendDecimal(buf, text)
 	case change.KindPaddedText:
 		return append(buf, strings.TrimRight(text, " ")...)
 	case change.KindFoldedText:
-		return append(buf, strings.ToLower(text)...)
+		return collation.Append(buf, c.Collation, text)
 	case change.KindFloat:
 		if text == "-0" {
 			text = "0"

@@ -21,9 +21,10 @@ type twins struct {
 	whole, tiny *Window
 	clock       uint64
 	seq         map[change.Site]uint64
-	seen        map[change.Site]change.Seen // by site: what it had seen
-	writes      []*change.Transaction       // of peers, applied
-	most        map[change.Site]uint64      // seq that was ever reached
+	seen        map[change.Site]change.Seen       // by site: what it had seen
+	writes      []*change.Transaction             // of peers, applied
+	most        map[change.Site]uint64            // seq that was ever reached
+	hlc         map[change.Site]map[uint64]uint64 // of every transaction
 	frozen      bool
 	beside      sync.WaitGroup // what writes to the store
 }
@@ -32,7 +33,7 @@ var threeSites = []change.Site{"a", "b", "c"}
 
 func newTwins(t *rapid.T) *twins {
 	o := WindowOptions{Self: "a", Peers: []change.Site{"b", "c"}, Policy: lastWins}
-	w := &twins{t: t, seq: map[change.Site]uint64{}, most: map[change.Site]uint64{}, seen: map[change.Site]change.Seen{"a": {}, "b": {}, "c": {}}}
+	w := &twins{t: t, seq: map[change.Site]uint64{}, most: map[change.Site]uint64{}, hlc: map[change.Site]map[uint64]uint64{"a": {}, "b": {}, "c": {}}, seen: map[change.Site]change.Seen{"a": {}, "b": {}, "c": {}}}
 	w.whole = NewWindow(o)
 	o.Memory, o.Store = rapid.Int64Range(1, 2000).Draw(t, "memory"), &MemoryStore{}
 	if rapid.Bool().Draw(t, "in the background") {
@@ -53,6 +54,7 @@ func (w *twins) transaction(origin change.Site) *change.Transaction {
 	w.seq[origin]++
 	w.most[origin] = max(w.most[origin], w.seq[origin])
 	t := &change.Transaction{Origin: origin, Seq: w.seq[origin], HLC: w.clock, Seen: w.seen[origin].Clone()}
+	w.hlc[origin][t.Seq] = t.HLC
 	for range rapid.IntRange(1, 3).Draw(w.t, "rows") {
 		id := change.TextValue(fmt.Sprint(rapid.IntRange(0, 5).Draw(w.t, "key")))
 		image := []change.Value{id, {}}
@@ -169,7 +171,12 @@ func (w *twins) lose(peer change.Site) {
 // compare asks both about every key.
 func (w *twins) compare() {
 	origin := rapid.SampledFrom([]change.Site{"b", "c"}).Draw(w.t, "arrives from")
-	tx := &Tx{Origin: origin, Seq: w.seq[origin] + 1, HLC: rapid.Uint64Range(1, w.clock+2).Draw(w.t, "hlc"), Seen: w.seen[origin].Clone()}
+	tx := &Tx{Origin: origin, Seq: w.seq[origin] + 1, Seen: w.seen[origin].Clone()}
+	least := w.hlc[origin][w.seq[origin]] // it is after all that its site knew
+	for o, seq := range tx.Seen {
+		least = max(least, w.hlc[o][seq])
+	}
+	tx.HLC = rapid.Uint64Range(least+1, w.clock+2).Draw(w.t, "hlc")
 	for i := range 6 {
 		image := []change.Value{change.TextValue(fmt.Sprint(i)), {}}
 		k, _ := KeyOf(testTable, image, nil)

@@ -20,11 +20,12 @@ type rowRequest struct {
 }
 
 type rowColumn struct {
-	Name string      `json:"name"`
-	Type string      `json:"type"`
-	Kind change.Kind `json:"kind"`
-	Null bool        `json:"null,omitempty"`
-	Text []byte      `json:"text,omitempty"`
+	Name      string      `json:"name"`
+	Type      string      `json:"type"`
+	Kind      change.Kind `json:"kind"`
+	Collation string      `json:"collation,omitempty"`
+	Null      bool        `json:"null,omitempty"`
+	Text      []byte      `json:"text,omitempty"`
 }
 
 type rowReplies struct {
@@ -68,7 +69,7 @@ func readRows(data []byte) ([]change.RowRequest, error) {
 		t := &change.Table{Schema: a.Schema, Name: a.Table}
 		r := &requests[i]
 		for j, c := range a.Columns {
-			t.Columns, t.Key = append(t.Columns, change.Column{Name: c.Name, Type: c.Type, Kind: c.Kind}), append(t.Key, j)
+			t.Columns, t.Key = append(t.Columns, change.Column{Name: c.Name, Type: c.Type, Kind: c.Kind, Collation: c.Collation}), append(t.Key, j)
 			if c.Null {
 				r.Key = append(r.Key, change.NullValue())
 			} else {
@@ -89,7 +90,7 @@ func AskRows(ctx context.Context, b *Bus, cluster string, site change.Site, requ
 		a := &asked[i]
 		a.Schema, a.Table, a.HLC, a.Origin, a.Seen = r.Table.Schema, r.Table.Name, r.Above.HLC, r.Above.Origin, r.Seen
 		for j, c := range r.Table.Columns {
-			a.Columns = append(a.Columns, rowColumn{Name: c.Name, Type: c.Type, Kind: c.Kind, Null: r.Key[j].State == change.Null, Text: []byte(r.Key[j].Text)})
+			a.Columns = append(a.Columns, rowColumn{Name: c.Name, Type: c.Type, Kind: c.Kind, Collation: c.Collation, Null: r.Key[j].State == change.Null, Text: []byte(r.Key[j].Text)})
 		}
 	}
 	var reply rowReplies

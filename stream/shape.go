@@ -61,7 +61,7 @@ func (s *shapeTable) shape(t *change.Table) (*streampb.Shape, error) {
 	}
 	p := &streampb.Table{Schema: t.Schema, Name: t.Name, Full: t.Full, Unique: uniqueMessages(t.Unique)}
 	for _, c := range t.Columns {
-		p.Columns = append(p.Columns, &streampb.Column{Name: c.Name, Type: c.Type, Kind: uint32(c.Kind), Identity: c.Identity})
+		p.Columns = append(p.Columns, &streampb.Column{Name: c.Name, Type: c.Type, Kind: uint32(c.Kind), Identity: c.Identity, Collation: c.Collation})
 	}
 	for _, k := range t.Key {
 		p.Key = append(p.Key, uint32(k))
@@ -143,7 +143,7 @@ func parseTable(s *streampb.Shape) (*change.Table, error) {
 			return nil, fmt.Errorf("%w: column kind %d", errFormat, c.GetKind())
 		}
 		t.Columns = append(t.Columns, change.Column{
-			Name: c.GetName(), Type: c.GetType(), Kind: change.Kind(c.GetKind()), Identity: c.GetIdentity(),
+			Name: c.GetName(), Type: c.GetType(), Kind: change.Kind(c.GetKind()), Identity: c.GetIdentity(), Collation: c.GetCollation(),
 		})
 	}
 	for _, k := range p.GetKey() {

@@ -22,6 +22,7 @@ func TestTheFingerprintSeesEveryDifference(t *testing.T) {
 		"column name":   func(t *Table) { t.Columns[1].Name = "w" },
 		"column type":   func(t *Table) { t.Columns[1].Type = "varchar" },
 		"column kind":   func(t *Table) { t.Columns[1].Kind = KindJSON },
+		"collation":     func(t *Table) { t.Columns[1].Collation = "general_ci" },
 		"identity":      func(t *Table) { t.Columns[0].Identity = true },
 		"column order":  func(t *Table) { t.Columns[0], t.Columns[1] = t.Columns[1], t.Columns[0] },
 		"column gone":   func(t *Table) { t.Columns = t.Columns[:1] },

@@ -21,6 +21,9 @@ type Engine interface {
 	capture.Source
 	capture.Beater
 	apply.Target
+	apply.Recorder
+	apply.Holder
+	apply.RowTarget
 
 	// Init creates what Concord needs; it may be run again. It returns what it did.
 	Init(ctx context.Context, o site.InitOptions) (report []string, err error)

@@ -693,6 +693,7 @@ type Column struct {
 	Type          string                 `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
 	Kind          uint32                 `protobuf:"varint,3,opt,name=kind,proto3" json:"kind,omitempty"`
 	Identity      bool                   `protobuf:"varint,4,opt,name=identity,proto3" json:"identity,omitempty"`
+	Collation     string                 `protobuf:"bytes,5,opt,name=collation,proto3" json:"collation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -755,6 +756,13 @@ func (x *Column) GetIdentity() bool {
 	return false
 }
 
+func (x *Column) GetCollation() string {
+	if x != nil {
+		return x.Collation
+	}
+	return ""
+}
+
 var File_frame_proto protoreflect.FileDescriptor
 
 const file_frame_proto_rawDesc = "" +
@@ -810,12 +818,13 @@ const file_frame_proto_rawDesc = "" +
 	"\tCondition\x12\x16\n" +
 	"\x06column\x18\x01 \x01(\rR\x06column\x12\x12\n" +
 	"\x04test\x18\x02 \x01(\rR\x04test\x12\x16\n" +
-	"\x06values\x18\x03 \x03(\tR\x06values\"`\n" +
+	"\x06values\x18\x03 \x03(\tR\x06values\"~\n" +
 	"\x06Column\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x12\n" +
 	"\x04kind\x18\x03 \x01(\rR\x04kind\x12\x1a\n" +
-	"\bidentity\x18\x04 \x01(\bR\bidentity*#\n" +
+	"\bidentity\x18\x04 \x01(\bR\bidentity\x12\x1c\n" +
+	"\tcollation\x18\x05 \x01(\tR\tcollation*#\n" +
 	"\x05Codec\x12\b\n" +
 	"\x04NONE\x10\x00\x12\x06\n" +
 	"\x02S2\x10\x01\x12\b\n" +

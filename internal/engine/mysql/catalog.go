@@ -24,6 +24,14 @@ type columnFacts struct {
 	types     typeFacts
 }
 
+// comparing names how texts of the column compare, where that is not by their bytes.
+func (c *columnFacts) comparing() string {
+	if c.types.kind != change.KindFoldedText {
+		return ""
+	}
+	return comparing(c.collation)
+}
+
 func (c *columnFacts) unsigned() bool { return strings.Contains(c.typeText, "unsigned") }
 
 // tableFacts is a table as the catalogue has it now.
@@ -233,7 +241,7 @@ func (t *tableFacts) shape() *change.Table {
 	s := &change.Table{Schema: t.schema, Name: t.name, Full: true}
 	for i := range t.columns {
 		if c := &t.columns[i]; !c.generated {
-			s.Columns = append(s.Columns, change.Column{Name: c.name, Type: c.typeText, Kind: c.types.kind, Identity: c.sequence})
+			s.Columns = append(s.Columns, change.Column{Name: c.name, Type: c.typeText, Kind: c.types.kind, Identity: c.sequence, Collation: c.comparing()})
 		}
 	}
 	for i := range s.Columns {

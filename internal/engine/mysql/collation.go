@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+
+	folding "github.com/concord-db/concord/internal/collation"
 )
 
 // collation is one of the server's: the log names them by number.
@@ -38,3 +40,6 @@ func loadCollations(ctx context.Context, c *conn) (map[uint64]collation, error) 
 	}
 	return all, nil
 }
+
+// comparing names how a collation compares, alike on all servers.
+func comparing(name string) string { return folding.Of(name) }

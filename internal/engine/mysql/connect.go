@@ -105,6 +105,11 @@ func (a address) open(ctx context.Context, attributes map[string]string, r role)
 		return nil, err
 	}
 	session := &conn{c: c, flavor: flavorOf(c.GetServerVersion())}
+	if a.product != session.flavor {
+		session.close()
+		return nil, fmt.Errorf("%w: the dsn begins with %s:// and the server is %s: the other sites would take its types for %s's; write %s:// at all sites",
+			change.ErrRefused, a.product, session.flavor.name(), a.product.name(), session.flavor)
+	}
 	for _, sql := range settings(session.flavor, r) {
 		if _, err := session.exec(dialing, sql); err != nil {
 			session.close()

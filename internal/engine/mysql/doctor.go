@@ -41,6 +41,7 @@ func (db *DB) Doctor(ctx context.Context) []Check {
 		{"triggers", e.triggers},
 		{"cascades", e.cascades},
 		{"unique keys", e.uniqueKeys},
+		{"collations of keys", e.keyCollations},
 		{"foreign keys", e.lostParents},
 		{"sequences", e.sequences},
 		{"sequences", e.sequenceObjects},

@@ -21,6 +21,7 @@ type address struct {
 	password string
 	database string // the default; may be empty
 	tls      *tls.Config
+	product  flavor // as the dsn says; other sites go by it
 }
 
 // parseDSN reads mysql://USER:PASSWORD@HOST:PORT/DATABASE?PARAMETERS, or the same with
@@ -42,7 +43,7 @@ func parseDSN(dsn string) (address, error) {
 	if u.Scheme != "mysql" && u.Scheme != "mariadb" {
 		return refuse(fmt.Sprintf("it begins with %q, not with mysql:// or mariadb://", u.Scheme))
 	}
-	a := address{network: "tcp", database: strings.TrimPrefix(u.Path, "/")}
+	a := address{network: "tcp", product: flavor(u.Scheme), database: strings.TrimPrefix(u.Path, "/")}
 	if u.User != nil {
 		a.user = u.User.Username()
 		a.password, _ = u.User.Password()

@@ -101,3 +101,17 @@ func TestAdministrationSaysWhatIsMissing(t *testing.T) {
 		}
 	})
 }
+
+// The other sites take the product from the dsn.
+func TestADsnThatNamesTheOtherProductIsRefused(t *testing.T) {
+	eachServer(t, func(t *testing.T, dsn string) {
+		scheme, rest, _ := strings.Cut(dsn, "://")
+		other := map[string]string{"mysql": "mariadb", "mariadb": "mysql"}[scheme]
+		db := New(other+"://"+rest, Options{Site: "mumbai", Cluster: "shop"})
+		defer db.Close(t.Context())
+		_, err := db.Identity(t.Context())
+		if !errors.Is(err, change.ErrRefused) || !strings.Contains(err.Error(), "write "+scheme+"://") {
+			t.Errorf("a %s behind %s:// is %v", scheme, other, err)
+		}
+	})
+}

@@ -151,6 +151,9 @@ func (s *shaper) shape(r *relation, m *replication.TableMapEvent, facts *tableFa
 			}
 			f.take(known)
 		}
+		if col.Kind == change.KindFoldedText {
+			col.Collation = comparing(f.collation)
+		}
 		col.Name = r.columns[i]
 		r.target[i] = len(t.Columns)
 		t.Columns = append(t.Columns, col)

@@ -43,7 +43,7 @@ func (e *examination) schema(ctx context.Context) ([]site.Table, error) {
 			if c.generated {
 				continue
 			}
-			column := site.Column{Name: c.name, Type: c.typeText, Kind: c.types.kind, NotNull: c.notNull}
+			column := site.Column{Name: c.name, Type: c.typeText, Kind: c.types.kind, NotNull: c.notNull, Collation: c.comparing()}
 			if c.types.kind == change.KindEnum || c.dataType == "set" {
 				column.Labels = labels(c.typeText)
 			}

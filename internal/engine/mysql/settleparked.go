@@ -163,10 +163,10 @@ func (t *localTable) whole(like *change.Table) *change.Table {
 		if c.generated {
 			continue
 		}
-		column := change.Column{Name: c.name, Type: c.typeText, Kind: c.types.kind}
+		column := change.Column{Name: c.name, Type: c.typeText, Kind: c.types.kind, Collation: c.comparing()}
 		for j := range like.Columns {
 			if strings.EqualFold(like.Columns[j].Name, c.name) {
-				column.Name, column.Kind = like.Columns[j].Name, like.Columns[j].Kind
+				column.Name, column.Kind, column.Collation = like.Columns[j].Name, like.Columns[j].Kind, like.Columns[j].Collation
 				if like.IsKey(j) {
 					s.Key = append(s.Key, len(s.Columns))
 				}

@@ -131,6 +131,9 @@ func misfit(t *localTable, shape *change.Table, included []int) error {
 		e.Detail = fmt.Sprintf("does not exist here; ALTER TABLE %s %s", quote(shape.Schema, shape.Name), strings.Join(add, ", "))
 		return &e
 	}
+	if e.Detail = t.comparesOtherwise(shape); e.Detail != "" {
+		return &e
+	}
 	key := keyNames(shape)
 	if !t.hasKey(key) {
 		quoted := make([]string, len(key))

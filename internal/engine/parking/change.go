@@ -30,10 +30,11 @@ type Table struct {
 
 // Column is a column of a Table.
 type Column struct {
-	Name     string      `json:"name"`
-	Type     string      `json:"type"`
-	Kind     change.Kind `json:"kind"`
-	Identity bool        `json:"identity,omitempty"`
+	Name      string      `json:"name"`
+	Type      string      `json:"type"`
+	Kind      change.Kind `json:"kind"`
+	Identity  bool        `json:"identity,omitempty"`
+	Collation string      `json:"collation,omitempty"`
 }
 
 // Value is a value in JSON: its text, null, {"bytes": hex} where the value is

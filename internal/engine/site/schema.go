@@ -30,8 +30,10 @@ type Column struct {
 	Type    string // the engine's own name, with modifiers
 	Kind    change.Kind
 	NotNull bool
-	Large   bool     // an update that leaves a value alone may not log it
-	Labels  []string // of an enumeration, in order
+	// Collation is that of change.Column.
+	Collation string
+	Large     bool     // an update that leaves a value alone may not log it
+	Labels    []string // of an enumeration, in order
 }
 
 // Sequence gives a column its numbers: Last, and from there in steps of Increment.
