@@ -124,6 +124,16 @@ func Parse(name string, data []byte) (*Config, error) {
 	return r.cfg, nil
 }
 
+// Mixed reports whether the sites have databases of different engines.
+func (c *Config) Mixed() bool {
+	for _, s := range c.Sites {
+		if s.DSN.Engine() != c.Sites[0].DSN.Engine() {
+			return true
+		}
+	}
+	return false
+}
+
 // Site returns the named site.
 func (c *Config) Site(name change.Site) (Site, bool) {
 	for _, s := range c.Sites {

@@ -127,27 +127,6 @@ func (s *siteReader) dsn(e *entry) {
 	if place := d.place(); place != "" {
 		s.take(e, "database "+place)
 	}
-	s.sameEngine(e, d)
-}
-
-// sameEngine refuses a cluster of PostgreSQL and MySQL sites: how their types and the keys
-// of their texts compare to each other is not known. MySQL and MariaDB are one engine.
-func (s *siteReader) sameEngine(e *entry, d DSN) {
-	family := func(engine string) string {
-		if engine == "postgres" {
-			return engine
-		}
-		return "mysql"
-	}
-	for i := range dsnKinds {
-		other := dsnKinds[i].engine
-		if o, ok := s.taken["engine "+other]; ok && family(other) != family(d.Engine()) {
-			s.fail(e.value.at, "use PostgreSQL at all sites, or MySQL and MariaDB",
-				"this is a %s database, that of site %s on line %d a %s one: such sites do not replicate with each other yet", d.Engine(), o.site, o.line, other)
-			return
-		}
-	}
-	s.taken["engine "+d.Engine()] = taker{e.name, s.own.name, s.doc.line(e.value.at)}
 }
 
 func (s *siteReader) http(e *entry) {

@@ -26,6 +26,7 @@ type Rule struct {
 	Inherited bool
 
 	patterns []*pattern
+	naming   *naming
 }
 
 // Rule returns the rule that decides about a table, named "schema.table": the
@@ -79,7 +80,7 @@ func (r *reader) readTables(e *entry, sites []string) {
 
 func (r *reader) readRule(index int, t *value, sites []string) Rule {
 	rule := Rule{Index: index, Line: r.doc.line(t.at)}
-	var match, exclude, conflict, columns, from *entry
+	var match, exclude, conflict, columns, from, names, columnNames *entry
 	keep := func(to **entry) func(*entry) { return func(e *entry) { *to = e } }
 	r.section(t, "[[table]]", []field{
 		{"match", keep(&match)},
@@ -87,6 +88,8 @@ func (r *reader) readRule(index int, t *value, sites []string) Rule {
 		{"conflict", keep(&conflict)},
 		{"columns", keep(&columns)},
 		{"from", keep(&from)},
+		{"names", keep(&names)},
+		{"column_names", keep(&columnNames)},
 	})
 	if match == nil {
 		r.missing(t.at, `add match = "public.*"`, `"match" is missing in [[table]]`)
@@ -97,7 +100,7 @@ func (r *reader) readRule(index int, t *value, sites []string) Rule {
 		rule.Excluded = r.boolean(exclude)
 	}
 	if rule.Excluded {
-		for _, e := range []*entry{conflict, columns, from} {
+		for _, e := range []*entry{conflict, columns, from, names, columnNames} {
 			if e != nil {
 				r.fail(e.key, "remove this line or the line with exclude", "%q means nothing for tables that are excluded", e.name)
 			}
@@ -113,6 +116,12 @@ func (r *reader) readRule(index int, t *value, sites []string) Rule {
 	}
 	if from != nil {
 		r.readFrom(from, sites, &rule)
+	}
+	if names != nil {
+		r.readNames(names, sites, &rule)
+	}
+	if columnNames != nil {
+		r.readColumnNames(columnNames, sites, &rule)
 	}
 	return rule
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -219,7 +220,9 @@ type configExplanation struct {
 	Conflict   string        `json:"conflict,omitempty"`
 	Inherited  bool          `json:"conflict_from_defaults"`
 	Needs      string        `json:"needs,omitempty"` // what the table must have for it
-	Next       string        `json:"next"`
+	// Called is what the table is called at sites where it has another name.
+	Called map[change.Site]string `json:"called,omitempty"`
+	Next   string                 `json:"next"`
 }
 
 type configRule struct {
@@ -259,6 +262,19 @@ func newConfigExplanation(cfg *config.Config, table string) configExplanation {
 		e.From, e.To = []change.Site{rule.From}, append(e.To[:0:0], cfg.Peers(rule.From)...)
 		e.Why = "one way, its rule says from " + string(rule.From)
 	}
+	for _, site := range cfg.Names() {
+		local, ok := cfg.NamesAt(site).Local(table)
+		if local == table && ok {
+			continue
+		}
+		if e.Called == nil {
+			e.Called = map[change.Site]string{}
+		}
+		if !ok {
+			local += ", which is the name of another table of the cluster there: it waits"
+		}
+		e.Called[site] = local
+	}
 	if why := oldRowFor(cfg, rule); why != "" {
 		e.Needs = "REPLICA IDENTITY FULL at every site: " + why
 	}
@@ -277,6 +293,9 @@ func (e configExplanation) print(w io.Writer) {
 	if e.Rule != nil {
 		fmt.Fprintf(t, "rule\t%s:%d, [[table]] %d of %d\n", e.Rule.File, e.Rule.Line, e.Rule.Index, e.Rule.Of)
 		fmt.Fprintf(t, "pattern\t%s\n", e.Rule.Pattern)
+	}
+	for _, site := range slices.Sorted(maps.Keys(e.Called)) {
+		fmt.Fprintf(t, "at %s\t%s\n", site, e.Called[site])
 	}
 	if e.Replicated {
 		fmt.Fprintf(t, "direction\t%s\n", direction(e.From, e.To))

@@ -16,18 +16,21 @@ import (
 )
 
 func newDemoCommand(opts *globalOptions) *cobra.Command {
-	var dir string
+	var dir, db string
 	var o demo.Options
 	cmd := &cobra.Command{
-		Use:   "demo [--for TIME]",
+		Use:   "demo [--for TIME] [--db DATABASES]",
 		Short: "Two data centres on this machine, with a load on both",
-		Long: "Starts two PostgreSQL servers with a small shop and two agents on this machine, writes\n" +
+		Long: "Starts two database servers with a small shop and two agents on this machine, writes\n" +
 			"at both sides, often the same rows, and at the end compares both databases row by row.\n" +
 			"The commands below work beside it. Exit 0: equal; 1: not; 2: trouble.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if o.Rate <= 0 || o.For < 0 {
 				return errors.New("--rate must be greater than 0, --for not less")
+			}
+			if o.DB, err = demo.ParseDatabases(db); err != nil {
+				return err
 			}
 			if o.Program, err = os.Executable(); err != nil {
 				return fmt.Errorf("finding the own program: %w", err)
@@ -48,6 +51,7 @@ func newDemoCommand(opts *globalOptions) *cobra.Command {
 	cmd.PersistentFlags().StringVar(&dir, "dir", ".demo", "`directory` of all that the demo keeps")
 	f := cmd.Flags()
 	f.DurationVar(&o.For, "for", 0, "end by itself after this `time`, as 20s; else with Ctrl-C")
+	f.StringVar(&db, "db", string(demo.Postgres), "postgres, mariadb, mysql, or mixed: PostgreSQL in mumbai and MariaDB in pune")
 	f.Float64Var(&o.Rate, "rate", 100, "`transactions` a second at each site")
 	cmd.AddCommand(newDemoConflictCommand(&dir), newDemoLoadCommand(&dir), newDemoVerifyCommand(&dir, opts),
 		newDemoKillCommand(&dir), newDemoStartCommand(&dir))

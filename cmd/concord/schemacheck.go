@@ -9,6 +9,7 @@ import (
 	"github.com/concord-db/concord/config"
 	"github.com/concord-db/concord/internal/change"
 	enginesite "github.com/concord-db/concord/internal/engine/site"
+	"github.com/concord-db/concord/internal/logical"
 )
 
 // schemaChecks compares the tables that two sites both publish. Each pair of sites is
@@ -27,7 +28,7 @@ func schemaChecks(cfg *config.Config, names []change.Site, schemas map[change.Si
 	tables := map[string]bool{}
 	for i, a := range present {
 		for _, b := range present[i+1:] {
-			p := schemaPair{a: a, b: b, at: map[change.Site]map[string]enginesite.Table{a: byName(schemas[a]), b: byName(schemas[b])}, share: shares(cfg)}
+			p := schemaPair{cfg: cfg, a: a, b: b, at: map[change.Site]map[string]enginesite.Table{a: byName(schemas[a]), b: byName(schemas[b])}, share: shares(cfg)}
 			for _, name := range slices.Sorted(maps.Keys(p.both())) {
 				if cfg.Replicated(name, a) && cfg.Replicated(name, b) {
 					tables[name] = true
@@ -74,6 +75,7 @@ func tableNames(schemas map[change.Site][]enginesite.Table) []string {
 
 // schemaPair compares two sites.
 type schemaPair struct {
+	cfg   *config.Config
 	a, b  change.Site
 	at    map[change.Site]map[string]enginesite.Table
 	share map[change.Site]int64
@@ -107,14 +109,24 @@ func (p *schemaPair) compare(name string) {
 	}
 	p.missingColumns(name, p.a, p.b, ta, tb)
 	p.missingColumns(name, p.b, p.a, tb, ta)
-	types := map[string]string{}
-	for _, c := range tb.Columns {
-		types[c.Name] = c.Type
-	}
-	for _, c := range ta.Columns {
-		if other, ok := types[c.Name]; ok && other != c.Type {
+	for i := range ta.Columns {
+		c := &ta.Columns[i]
+		at := slices.IndexFunc(tb.Columns, func(o enginesite.Column) bool { return o.Name == c.Name })
+		if at < 0 {
+			continue
+		}
+		key := slices.Contains(ta.Key, c.Name) || slices.Contains(tb.Key, c.Name)
+		switch other := &tb.Columns[at]; {
+		case p.engine(p.a) != p.engine(p.b):
+			p.crosses(name, p.a, p.b, c, other, key)
+			p.crosses(name, p.b, p.a, other, c, key)
+		case key && c.Kind == other.Kind && c.Collation != other.Collation:
+			p.add(p.b, name, enginesite.Critical,
+				fmt.Sprintf("%s.%s compares texts as %s does at %s and as %s does at %s: they would not agree which rows are one. Changes of the table wait", name, c.Name, c.Collation, p.a, other.Collation, p.b),
+				"give the key column one collation at both sites, with ALTER TABLE … MODIFY")
+		case other.Type != c.Type:
 			p.add(p.b, name, enginesite.Warning,
-				fmt.Sprintf("%s.%s is %s at %s and %s at %s: a value that one of them cannot hold is parked there", name, c.Name, c.Type, p.a, other, p.b),
+				fmt.Sprintf("%s.%s is %s at %s and %s at %s: a value that one of them cannot hold is parked there", name, c.Name, c.Type, p.a, other.Type, p.b),
 				fmt.Sprintf("give the column one type at both sites: ALTER TABLE %s ALTER COLUMN %s TYPE %s", quoted(name), quotedOne(c.Name), c.Type))
 		}
 	}
@@ -126,10 +138,42 @@ func (p *schemaPair) compare(name string) {
 	p.compareSequences(name, ta, tb)
 }
 
+// engine names the engine of a site.
+func (p *schemaPair) engine(n change.Site) string {
+	s, _ := p.cfg.Site(n)
+	return s.DSN.Engine()
+}
+
+// crosses tells of a column whose values do not go from one engine into the other.
+func (p *schemaPair) crosses(name string, from, to change.Site, c, other *enginesite.Column, key bool) {
+	v := logical.Pair(crossingType(p.engine(from), c), crossingType(p.engine(to), other), key)
+	if v.Fit != logical.Refused {
+		return
+	}
+	p.add(to, name, enginesite.Critical,
+		fmt.Sprintf("%s.%s is %s at %s (%s) and %s at %s (%s): %s. Changes of the table that come from %s wait", name, c.Name, c.Type, from, p.engine(from), other.Type, to, p.engine(to), v.Reason, from),
+		v.Remedy)
+}
+
+func crossingType(engine string, c *enginesite.Column) logical.Type {
+	t := logical.Of(engine, change.Column{Name: c.Name, Type: c.Type, Kind: c.Kind, Collation: c.Collation})
+	if t.Labels == nil {
+		t.Labels = c.Labels
+	}
+	return t
+}
+
 func (p *schemaPair) missingTable(name string, at, lacking change.Site) {
+	remedy := fmt.Sprintf("create it at %s as it is at %s", lacking, at)
+	if local, _ := p.cfg.NamesAt(lacking).Local(name); local != name {
+		remedy += ", under the name " + local
+	}
+	if p.engine(at) == "postgres" && p.engine(lacking) == "postgres" {
+		local, _ := p.cfg.NamesAt(at).Local(name)
+		remedy += fmt.Sprintf(" (pg_dump --schema-only --table='%s')", quoted(local))
+	}
 	p.add(lacking, name, enginesite.Critical,
-		fmt.Sprintf("%s is at %s and not at %s: its changes wait there until it exists", name, at, lacking),
-		fmt.Sprintf("create it at %s as it is at %s (pg_dump --schema-only --table='%s'), or exclude it in the configuration", lacking, at, quoted(name)))
+		fmt.Sprintf("%s is at %s and not at %s: its changes wait there until it exists", name, at, lacking), remedy+", or exclude it in the configuration")
 }
 
 func (p *schemaPair) missingColumns(name string, at, lacking change.Site, has, lacks enginesite.Table) {

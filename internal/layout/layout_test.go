@@ -20,8 +20,11 @@ var within = []struct {
 	why      string
 }{
 	{"internal/change", nil, "the vocabulary knows nothing but the language"},
-	{"internal/logical", []string{"internal/change"}, "what types have in common is a table, not a database"},
-	{"conflict", []string{"internal/change", "github.com/zeebo/xxh3", "github.com/cockroachdb/apd/v3", "go.starlark.net"},
+	{"internal/crossing", []string{"apply", "capture", "conflict", "internal/change", "internal/engine", "internal/logical", "internal/collation", "github.com/zeebo/xxh3", "github.com/cockroachdb/apd/v3", "go.starlark.net"},
+		"what differs between sites is known from shapes and catalogues; no database is asked but through an engine"},
+	{"internal/collation", nil, "which texts are equal is a table, not a database"},
+	{"internal/logical", []string{"internal/change", "internal/collation"}, "what types have in common is a table, not a database"},
+	{"conflict", []string{"internal/change", "internal/collation", "github.com/zeebo/xxh3", "github.com/cockroachdb/apd/v3", "go.starlark.net"},
 		"policies are pure functions: no database, no bus, no clock"},
 	{"capture", []string{"internal/change", "conflict", "golang.org/x/sync", "github.com/cenkalti/backoff/v5", "github.com/prometheus/client_golang"},
 		"capture asks for a Source and a Publisher; it knows neither database nor bus"},

@@ -87,7 +87,7 @@ func convertWithin(text string, from, to Type) (string, bool) {
 		out, ok := toMoment(strings.TrimSuffix(text, "+00"), from, to)
 		return out + "+00", ok
 	case JSON:
-		return text, isDocument(text)
+		return Document(text)
 	case Enum, Set:
 		return text, hasLabels(text, to)
 	case Bits:
@@ -182,7 +182,22 @@ func toFloat(text string, from, to Type) (string, bool) {
 	if to.Bits == 32 && float64(float32(v)) != v {
 		return "", false
 	}
-	return strconv.FormatFloat(v, 'g', -1, to.Bits), true
+	return floatText(v, to.Bits), true
+}
+
+// floatText is the text that every engine here gives a number: the shortest that reads
+// back, with an exponent where PostgreSQL writes one.
+func floatText(v float64, bits int) string {
+	digits := 15
+	if bits == 32 {
+		digits = 6
+	}
+	scientific := strconv.FormatFloat(v, 'e', -1, bits)
+	_, exponent, _ := strings.Cut(scientific, "e")
+	if n, err := strconv.Atoi(exponent); err == nil && n >= -4 && n < digits {
+		return strconv.FormatFloat(v, 'f', -1, bits)
+	}
+	return scientific
 }
 
 func toText(text string, from, to Type) (string, bool) {

@@ -100,8 +100,11 @@ func TestValues(t *testing.T) {
 		{"838:59:59.5", "postgres:interval", "mysql:time(6)", change.KindInterval, change.KindTime, none},
 		{"00ff0000-0000-0000-0000-000000000001", "postgres:uuid", "mysql:binary(16)", change.KindUUID, change.KindBytes, "\x00\xff" + strings.Repeat("\x00", 13) + "\x01"},
 		{"00FF0000-0000-0000-0000-000000000001", "mysql:char(36)", "postgres:uuid", change.KindText, change.KindUUID, none},
-		{`{"a": 1.10}`, "postgres:jsonb", "mysql:json", change.KindJSONB, change.KindJSONB, `{"a": 1.10}`},
-		{`{"a": 1.5, "b": [18446744073709551615]}`, "postgres:jsonb", "mysql:json", change.KindJSONB, change.KindJSONB, `{"a": 1.5, "b": [18446744073709551615]}`},
+		{"1.5e+06", "postgres:real", "mysql:double", change.KindFloat, change.KindFloat, "1500000"},
+		{"1e+15", "mysql:float", "postgres:double precision", change.KindFloat, change.KindFloat, "999999986991104"},
+		{`{"a": 1.10}`, "postgres:jsonb", "mysql:json", change.KindJSONB, change.KindJSONB, `{"a":1.1}`},
+		{`{"a": 1.5, "b": [18446744073709551615]}`, "postgres:jsonb", "mysql:json", change.KindJSONB, change.KindJSONB, `{"a":1.5,"b":[18446744073709551615]}`},
+		{`{"b": [1, 1.0, 1e2, -0.0, 1e30], "a": "<\n>"}`, "mysql:json", "postgres:jsonb", change.KindJSONB, change.KindJSONB, `{"a":"<\n>","b":[1,1.0,100.0,0.0,1e+30]}`},
 		{`{"a": 12345678901234567890.123}`, "postgres:jsonb", "mysql:json", change.KindJSONB, change.KindJSONB, none},
 		{`1e-400`, "postgres:jsonb", "mysql:json", change.KindJSONB, change.KindJSONB, none},
 		{`{"a": 1, "a": 2}`, "mariadb:longtext", "postgres:jsonb", change.KindJSON, change.KindJSONB, none},
@@ -192,7 +195,7 @@ func values(r *rapid.T, t Type) string {
 		text, _ := fromSixteen(string(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(r, "uuid")))
 		return text
 	case JSON:
-		return `{"a": [` + strconv.Itoa(rapid.Int().Draw(r, "number")) + `, "` + word(9) + `", null, 0.5]}`
+		return `{"a":[` + strconv.Itoa(rapid.Int().Draw(r, "number")) + `,"` + word(9) + `",null,0.5]}`
 	case Set:
 		return strings.Join(t.Labels[:rapid.IntRange(0, len(t.Labels)).Draw(r, "labels")], ",")
 	case Enum:

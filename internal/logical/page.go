@@ -66,7 +66,7 @@ func Page() string {
 
 Written from the code (package internal/logical); a test keeps it true. Between two sites
 of one engine and one type nothing is converted or looked at: this page is about columns
-that differ. Agents do not convert values yet; this is what the types of engines have in common.
+that differ. An agent converts values as they arrive from a site of another engine.
 
 - **exact**: every value has its counterpart, and comes back as it was.
 - **checked**: the values named have none; such a value is refused, never rounded, cut or replaced.
@@ -95,7 +95,7 @@ that differ. Agents do not convert values yet; this is what the types of engines
 	b.WriteString(`## Decided for all
 
 - **NULL and the empty text** are two values everywhere.
-- **Keys** of texts must be compared in one way at both: byte by byte, or without trailing spaces. Without case, engines differ in what they hold equal, so such a key is refused between engines.
+- **Keys** of texts must be compared in one way at both: byte by byte, without trailing spaces, or by a collation that both have (general_ci, unicode_ci, unicode_520_ci, latin1_swedish_ci). Other collations without case differ between engines in what they hold equal, so such a key is refused.
 - **Moments**: ` + "`timestamp with time zone`" + ` goes with MySQL's TIMESTAMP, or with a DATETIME that is read and written in UTC. ` + "`timestamp`" + ` goes with DATETIME and never with TIMESTAMP.
 - **Character sets**: a character that a column's character set does not have is refused by its server.
 - **A UUID in BINARY(16)** has its bytes in the order in which they are written.

@@ -36,7 +36,7 @@ func Pair(from, to Type, key bool) Verdict {
 	}
 	if key && from.Family == Text && to.Family == Text && (from.Compared != to.Compared || from.Compared == WithoutCase && from.Engine != to.Engine) {
 		return refused(fmt.Sprintf("one compares texts %s and the other %s: they would not agree which rows are one", from.describeCompared(), to.describeCompared()),
-			"give the key a collation that compares byte by byte: utf8mb4_0900_bin on MySQL, utf8mb4_nopad_bin on MariaDB, text or varchar on PostgreSQL")
+			"give the key one collation at both sites, or where they share none one that compares byte by byte: utf8mb4_0900_bin on MySQL, utf8mb4_nopad_bin on MariaDB, text or varchar on PostgreSQL")
 	}
 	if from.Family == to.Family {
 		if within, ok := pairs[from.Family]; ok {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/concord-db/concord/internal/change"
+	"github.com/concord-db/concord/internal/collation"
 )
 
 // Of gives the logical type of a column: its type as its engine writes it, with
@@ -18,7 +19,14 @@ func Of(engine string, c change.Column) Type {
 	case change.KindPaddedText:
 		t.Compared = WithoutSpaces
 	case change.KindFoldedText:
-		t.Compared = WithoutCase
+		switch {
+		case collation.Known(c.Collation):
+			t.Compared = Compared("as " + c.Collation + " does")
+		case c.Collation != "": // an engine's own
+			t.Compared = Compared("as " + engine + "'s " + c.Collation + " does")
+		default:
+			t.Compared = WithoutCase
+		}
 	default:
 		t.Compared = ByBytes
 	}

@@ -122,7 +122,7 @@ func (s *Site) applyOptions(w *conflict.Window, streams logs, policies func(*cha
 	peers := s.cfg.Peers(s.self.Name)
 	copies := map[change.Site]apply.Log{}
 	for p, l := range streams.copies {
-		copies[p] = l
+		copies[p] = s.translated(p, l)
 	}
 	return apply.Options{
 		Site: s.self.Name, Window: w, Own: streams.own, Logs: copies, Policy: policies, NoteRules: s.rules.note,

@@ -18,6 +18,10 @@ func (s *Site) askRows(ctx context.Context, of change.Site, requests []change.Ro
 	if !ok {
 		return nil, fmt.Errorf("%w: there is no site %s any more", change.ErrRefused, of)
 	}
+	requests, err := s.requestsTo(of, requests)
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, rowsTimeout)
 	defer cancel()
 	bus, err := s.dial(ctx, to, "concord rows at "+string(s.self.Name))

@@ -19,6 +19,7 @@ import (
 	"github.com/concord-db/concord/config"
 	"github.com/concord-db/concord/conflict"
 	"github.com/concord-db/concord/internal/change"
+	"github.com/concord-db/concord/internal/crossing"
 	"github.com/concord-db/concord/internal/engine"
 	enginesite "github.com/concord-db/concord/internal/engine/site"
 	"github.com/concord-db/concord/stream"
@@ -53,6 +54,9 @@ type Site struct {
 	// database: relays, the clock.
 	bound *gate
 	rules *peerRules
+	// crossing translates what sites of other engines send; nil: there are none.
+	crossing *crossing.Peers
+	tables   engine.Engine // that it looks at tables through
 
 	mu      sync.Mutex
 	leading bool // this process has its parts
@@ -96,11 +100,17 @@ func New(cfg *config.Config, name change.Site, o Options) (*Site, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Site{
+	s := &Site{
 		cfg: cfg, self: self, role: o.Role, log: o.Logger, db: db, rules: newPeerRules(db, cfg, name),
 		state: starting, reason: "waiting for the bus", bound: newGate(),
 		relays: map[change.Site]*stream.Relay{}, clocks: map[change.Site]Clock{},
-	}, nil
+	}
+	if here, ok := db.(*crossing.Site); ok && cfg.Mixed() {
+		if err := s.crosses(here); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
 }
 
 // Engine returns the database of a site as its configuration says. It connects
@@ -120,10 +130,18 @@ func Engine(cfg *config.Config, name change.Site, log *slog.Logger) (engine.Engi
 			index = i
 		}
 	}
-	return engine.Open(dsn, enginesite.Options{
+	names := cfg.NamesAt(name)
+	db, err := engine.Open(dsn, enginesite.Options{
 		Site: name, Cluster: cfg.Cluster, Peers: cfg.Peers(name), Index: index, Logger: log,
-		Tables: func(table string) bool { return cfg.Replicated(table, name) },
+		Tables: func(local string) bool {
+			table, ok := names.Cluster(local)
+			return ok && cfg.Replicated(table, name)
+		},
 	})
+	if mixed := cfg.Mixed(); err == nil && (mixed || !names.Plain()) {
+		return crossing.New(db, names, mixed), nil
+	}
+	return db, err
 }
 
 // Run runs the agents until ctx ends, and then returns nil.
@@ -132,6 +150,7 @@ func (s *Site) Run(ctx context.Context) error {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		s.db.Close(closing)
+		s.closeCrossing(closing)
 	}()
 	bus, stop, err := s.openBus(ctx)
 	if err != nil {
