@@ -9,8 +9,6 @@ import (
 	"net/url"
 	"strings"
 	"syscall"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // Client gives orders to the demo that runs in a directory.
@@ -88,19 +86,19 @@ func (c *Client) order(ctx context.Context, name, site string, database bool) (a
 }
 
 // connect connects to both databases. The caller calls close.
-func (c *Client) connect(ctx context.Context) (conns [2]*pgx.Conn, closeAll func(), err error) {
+func (c *Client) connect(ctx context.Context) (shops [2]shop, closeAll func(), err error) {
 	closeAll = func() {
-		for _, conn := range conns {
-			if conn != nil {
-				_ = conn.Close(context.WithoutCancel(ctx)) // nothing is open in it
+		for _, shop := range shops {
+			if shop != nil {
+				shop.close(context.WithoutCancel(ctx))
 			}
 		}
 	}
 	for i, s := range c.state.Sites {
-		if conns[i], err = pgx.Connect(ctx, s.DSN); err != nil {
+		if shops[i], err = openShop(ctx, s.DSN, c.state.DB); err != nil {
 			closeAll()
-			return conns, nil, fmt.Errorf("connecting to %s: %w", s.Name, err)
+			return shops, nil, fmt.Errorf("connecting to %s: %w", s.Name, err)
 		}
 	}
-	return conns, closeAll, nil
+	return shops, closeAll, nil
 }

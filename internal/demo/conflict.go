@@ -9,8 +9,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // clash is two transactions that do not know of each other: both hold their locks
@@ -21,7 +19,8 @@ type clash struct {
 	key     string // column
 	before  string // makes the row, at the first site, replicated before the clash; "" for none
 	writes  [2]string
-	compare string // shows what became of the row
+	compare string // reads what became of the row
+	says    string // tells its columns
 }
 
 // clashes are the conflicts that the demo makes. %s is the value of the key: a number.
@@ -31,39 +30,39 @@ var clashes = []clash{
 		before: `INSERT INTO inventory VALUES ('%s', 'Clash', 100, 'nobody', now())`,
 		writes: [2]string{`UPDATE inventory SET on_hand = on_hand + 7 WHERE sku = '%s'`,
 			`UPDATE inventory SET on_hand = on_hand - 4 WHERE sku = '%s'`},
-		compare: `SELECT 'on_hand ' || on_hand FROM inventory WHERE sku = '%s'`,
+		compare: `SELECT on_hand FROM inventory WHERE sku = '%s'`, says: "on_hand %s",
 	},
 	{
 		title: "Two different columns of one row: both changes stay", table: "customers", key: "email",
 		before:  `INSERT INTO customers (name, email, city, created_at) VALUES ('Clash', '%s', 'Nashik', now())`,
 		writes:  [2]string{`UPDATE customers SET city = 'Mumbai' WHERE email = '%s'`, `UPDATE customers SET name = 'Pune' WHERE email = '%s'`},
-		compare: `SELECT 'city ' || city || ', name ' || name FROM customers WHERE email = '%s'`,
+		compare: `SELECT city, name FROM customers WHERE email = '%s'`, says: "city %s, name %s",
 	},
 	{
 		title: "An order is shipped and paid: a rule in Starlark decides", table: "orders", key: "id",
 		before: `INSERT INTO orders (id, customer_id, status, total, placed_at, updated_at) VALUES (%s, -1, 'new', 1, now(), now())`,
 		writes: [2]string{`UPDATE orders SET status = 'shipped' WHERE id = %s`,
 			`UPDATE orders SET status = 'paid' WHERE id = %s`},
-		compare: `SELECT 'status ' || status FROM orders WHERE id = %s`,
+		compare: `SELECT status FROM orders WHERE id = %s`, says: "status %s",
 	},
 	{
 		title: "One e-mail taken by two new customers: the last write has it", table: "customers", key: "email",
 		writes: [2]string{`INSERT INTO customers (name, email, city, created_at) VALUES ('From Mumbai', '%s', 'Mumbai', now())`,
 			`INSERT INTO customers (name, email, city, created_at) VALUES ('From Pune', '%s', 'Pune', now())`},
-		compare: `SELECT count(*) || ' customer, ' || string_agg(name, ', ') FROM customers WHERE email = '%s'`,
+		compare: `SELECT count(*), max(name) FROM customers WHERE email = '%s'`, says: "%s customer, %s",
 	},
 	{
 		title: "One deletes what the other updates: the delete wins", table: "sessions", key: "token",
 		before:  `INSERT INTO sessions VALUES ('%s', 1, '{"items": 1}', now())`,
 		writes:  [2]string{`DELETE FROM sessions WHERE token = '%s'`, `UPDATE sessions SET cart = '{"items": 2}' WHERE token = '%s'`},
-		compare: `SELECT 'cart ' || cart::text FROM sessions WHERE token = '%s'`,
+		compare: `SELECT customer_id, cart FROM sessions WHERE token = '%s'`, says: "the session of %s with the cart %s",
 	},
 }
 
 // Conflict writes the same rows at both sites, shows what became of them at each, and
 // returns ErrDifferent when that is not the same.
 func (c *Client) Conflict(ctx context.Context, out io.Writer) error {
-	conns, closeAll, err := c.connect(ctx)
+	shops, closeAll, err := c.connect(ctx)
 	if err != nil {
 		return err
 	}
@@ -71,39 +70,43 @@ func (c *Client) Conflict(ctx context.Context, out io.Writer) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, catchUp, fmt.Errorf("it did not catch up within %s: concord status -c %s", catchUp, c.state.Config))
 	defer cancel()
 	for _, k := range clashes {
-		if err := k.make(ctx, out, conns, strconv.FormatInt(time.Now().UnixNano(), 10)); err != nil {
+		if err := k.make(ctx, out, shops, c.state.DB.schema(), strconv.FormatInt(time.Now().UnixNano(), 10)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (k clash) make(ctx context.Context, out io.Writer, conns [2]*pgx.Conn, value string) error {
+func (k clash) make(ctx context.Context, out io.Writer, shops [2]shop, schema, value string) error {
 	fmt.Fprintf(out, "%s\n", k.title)
 	if k.before != "" {
-		if _, err := conns[0].Exec(ctx, fmt.Sprintf(k.before, value)); err != nil {
+		if err := shops[0].exec(ctx, fmt.Sprintf(k.before, value)); err != nil {
 			return fmt.Errorf("making a row at %s: %w", names[0], err)
 		}
-		if err := quiesce(ctx, conns); err != nil {
+		if err := quiesce(ctx, shops); err != nil {
 			return err
 		}
 	}
-	if err := k.write(ctx, out, conns, value); err != nil {
+	if err := k.write(ctx, out, shops, value); err != nil {
 		return err
 	}
-	if err := quiesce(ctx, conns); err != nil {
+	if err := quiesce(ctx, shops); err != nil {
 		return err
 	}
 	var results [2]string
-	for i, conn := range conns {
-		err := conn.QueryRow(ctx, fmt.Sprintf(k.compare, value)).Scan(&results[i])
-		if errors.Is(err, pgx.ErrNoRows) {
-			results[i], err = "no row", nil
-		}
+	for i, shop := range shops {
+		line, err := shop.line(ctx, fmt.Sprintf(k.compare, value))
 		if err != nil {
 			return fmt.Errorf("reading the row at %s: %w", names[i], err)
 		}
-		records, err := k.records(ctx, conn, value)
+		if results[i] = "no row"; line != nil {
+			columns := make([]any, len(line))
+			for j, text := range line {
+				columns[j] = text
+			}
+			results[i] = fmt.Sprintf(k.says, columns...)
+		}
+		records, err := k.records(ctx, shop, schema, value)
 		if err != nil {
 			return fmt.Errorf("reading the conflicts of %s: %w", names[i], err)
 		}
@@ -116,17 +119,17 @@ func (k clash) make(ctx context.Context, out io.Writer, conns [2]*pgx.Conn, valu
 }
 
 // write runs both transactions so that neither can know of the other.
-func (k clash) write(ctx context.Context, out io.Writer, conns [2]*pgx.Conn, value string) error {
-	var txs [2]pgx.Tx
-	for i, conn := range conns {
-		tx, err := conn.Begin(ctx)
+func (k clash) write(ctx context.Context, out io.Writer, shops [2]shop, value string) error {
+	var txs [2]transaction
+	for i, shop := range shops {
+		tx, err := shop.begin(ctx)
 		if err != nil {
 			return fmt.Errorf("writing at %s: %w", names[i], err)
 		}
-		defer tx.Rollback(context.WithoutCancel(ctx)) // after the commit it does nothing
+		defer tx.rollback(context.WithoutCancel(ctx))
 		sql := fmt.Sprintf(k.writes[i], value)
 		fmt.Fprintf(out, "  %-7s %s\n", names[i], sql)
-		if _, err := tx.Exec(ctx, sql); err != nil {
+		if _, err := tx.exec(ctx, sql); err != nil {
 			return fmt.Errorf("writing at %s: %w", names[i], err)
 		}
 		txs[i] = tx
@@ -134,21 +137,15 @@ func (k clash) write(ctx context.Context, out io.Writer, conns [2]*pgx.Conn, val
 	var errs [2]error
 	var wait sync.WaitGroup
 	for i, tx := range txs {
-		wait.Go(func() { errs[i] = tx.Commit(ctx) })
+		wait.Go(func() { errs[i] = tx.commit(ctx) })
 	}
 	wait.Wait()
 	return errors.Join(errs[:]...)
 }
 
 // records says what the site recorded of the conflict.
-func (k clash) records(ctx context.Context, conn *pgx.Conn, value string) (string, error) {
-	rows, err := conn.Query(ctx, `
-		SELECT DISTINCT kind || ', by ' || policy FROM concord.conflict
-		WHERE table_name = $1 AND $2 IN (key ->> $3, older_row ->> $3, newer_row ->> $3, result_row ->> $3)`, "public."+k.table, value, k.key)
-	if err != nil {
-		return "", err
-	}
-	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
+func (k clash) records(ctx context.Context, shop shop, schema, value string) (string, error) {
+	found, err := shop.recorded(ctx, schema+"."+k.table, k.key, value)
 	if err != nil {
 		return "", err
 	}

@@ -110,10 +110,10 @@ func (d *demo) kill(name, what string) error {
 	d.changing.Lock()
 	defer d.changing.Unlock()
 	if what == theDatabase {
-		if !s.cluster.Running() {
+		if !s.server.Running() {
 			return fmt.Errorf("the database of %s is not running: concord demo start %s --database", name, name)
 		}
-		return s.cluster.Kill()
+		return s.server.Kill()
 	}
 	if !s.agent.Running() {
 		return fmt.Errorf("the agent of %s is not running: concord demo start %s", name, name)
@@ -132,10 +132,10 @@ func (d *demo) restart(ctx context.Context, name, what string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, startLimit, fmt.Errorf("not within %s", startLimit))
 	defer cancel()
 	if what == theDatabase {
-		if s.cluster.Running() {
+		if s.server.Running() {
 			return fmt.Errorf("the database of %s is running", name)
 		}
-		return s.cluster.Start(ctx)
+		return s.server.Start(ctx)
 	}
 	if err := s.agent.Start(); err != nil {
 		return err
@@ -152,7 +152,7 @@ func (d *demo) verifyNow(ctx, playing context.Context) (*Verdict, error) {
 	defer d.writing.start(playing)
 	ctx, cancel := context.WithTimeoutCause(ctx, catchUp, fmt.Errorf("it did not catch up within %s", catchUp))
 	defer cancel()
-	v, err := verify(ctx, d.sites)
+	v, err := verify(ctx, d.sites, d.o.DB)
 	if err != nil {
 		return nil, err
 	}

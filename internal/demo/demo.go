@@ -14,6 +14,7 @@ import (
 // Options say how the demo runs.
 type Options struct {
 	Dir      string        // of everything the demo keeps; made when it is not there
+	DB       Databases     // of the sites; Postgres when empty
 	For      time.Duration // how long the load writes; 0: until ctx ends
 	Program  string        // path of concord
 	Rate     float64       // transactions per second that the load attempts at each site
@@ -57,6 +58,9 @@ func Run(ctx, hard context.Context, o Options) (v Verdict, err error) {
 		return v, err
 	}
 	defer unlock()
+	if o.DB == "" {
+		o.DB = Postgres
+	}
 	d := &demo{o: o}
 	defer func() { err = errors.Join(err, d.stop(context.WithoutCancel(hard))) }()
 
@@ -72,7 +76,7 @@ func Run(ctx, hard context.Context, o Options) (v Verdict, err error) {
 	fmt.Fprintf(o.Out, "\nThe load has ended. Waiting until each side has what the other wrote …\n")
 	ending, cancel := context.WithTimeoutCause(hard, catchUp, fmt.Errorf("it did not catch up within %s", catchUp))
 	defer cancel()
-	if v, err = verify(ending, d.sites); err != nil {
+	if v, err = verify(ending, d.sites, o.DB); err != nil {
 		if hard.Err() != nil {
 			err = context.Cause(hard)
 		}
@@ -102,7 +106,7 @@ func (d *demo) play(ctx, hard context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	state := State{Config: d.config, Control: control.address(), Token: control.token}
+	state := State{DB: d.o.DB, Config: d.config, Control: control.address(), Token: control.token}
 	for i, s := range d.sites {
 		state.Sites[i] = SiteState{Name: s.name, DSN: s.dsn, HTTP: s.http, Log: s.agent.LogFile()}
 	}
@@ -115,7 +119,7 @@ func (d *demo) play(ctx, hard context.Context) (time.Duration, error) {
 		control.close()
 		return 0, errors.Join(err, removeState(d.o.Dir))
 	}
-	d.writing = newWriting(&load{sites: d.sites, rate: d.o.Rate})
+	d.writing = newWriting(&load{db: d.o.DB, sites: d.sites, rate: d.o.Rate})
 	d.writing.start(ctx)
 	served := make(chan error, 1)
 	go func() { served <- control.serve(ctx, d) }()

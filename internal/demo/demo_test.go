@@ -73,10 +73,10 @@ type running struct {
 }
 
 // play starts a demo and returns when it takes orders.
-func play(t *testing.T, dir string) *running {
+func play(t *testing.T, dir string, db demo.Databases) *running {
 	t.Helper()
 	r := &running{out: &output{}, done: make(chan struct{})}
-	r.o = demo.Options{Dir: dir, Program: concord, Rate: 60, Out: r.out}
+	r.o = demo.Options{Dir: dir, DB: db, Program: concord, Rate: 60, Out: r.out}
 	ctx, cancel := context.WithCancel(t.Context())
 	r.end = cancel
 	go func() {
@@ -127,11 +127,19 @@ func shared(t *testing.T) string {
 }
 
 func TestADemoFromStartToVerdict(t *testing.T) {
+	for db, table := range map[demo.Databases]string{
+		demo.Postgres: "public.customers", demo.MariaDB: "shop.customers", demo.MySQL: "shop.customers", demo.Mixed: "public.customers",
+	} {
+		t.Run(string(db), func(t *testing.T) { playToTheEnd(t, db, table) })
+	}
+}
+
+func playToTheEnd(t *testing.T, db demo.Databases, table string) {
 	dir := shared(t)
 	if _, err := demo.Open(dir); !errors.Is(err, demo.ErrNotRunning) {
 		t.Fatalf("Open before the start: %v", err)
 	}
-	r := play(t, dir)
+	r := play(t, dir, db)
 
 	if _, err := demo.Run(t.Context(), t.Context(), r.o); err == nil || !strings.Contains(err.Error(), "running") {
 		t.Errorf("a second demo in the same directory: %v; want it refused", err)
@@ -176,14 +184,16 @@ func TestADemoFromStartToVerdict(t *testing.T) {
 		t.Errorf("a site that is not there: %v", err)
 	}
 	var bulk bytes.Buffer
-	if err := r.client.Load(t.Context(), &bulk, "pune", 3000); err != nil {
-		t.Fatal(err)
+	for site, rows := range map[string]int{"pune": 2000, "mumbai": 1000} {
+		if err := r.client.Load(t.Context(), &bulk, site, rows); err != nil {
+			t.Fatalf("many rows, of %s: %v", site, err)
+		}
 	}
 	v, err := r.client.Verify(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !v.Equal() || v.Tables[0].Table != "public.customers" || v.Tables[0].Rows[0] < 3500 {
+	if !v.Equal() || v.Tables[0].Table != table || v.Tables[0].Rows[0] < 3500 {
 		t.Errorf("verdict %+v; want both equal, with the 3000 rows", v)
 	}
 	r.finish(t)
@@ -202,7 +212,7 @@ func TestADifferenceIsFoundAndTheDirectoryUsedAgain(t *testing.T) {
 	dir := shared(t)
 	for round := range 2 {
 		began := time.Now()
-		r := play(t, dir)
+		r := play(t, dir, demo.Postgres)
 		t.Logf("start %d took %s", round+1, time.Since(began))
 		state, err := demo.ReadState(dir)
 		if err != nil {

@@ -2,14 +2,11 @@ package demo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // workersPerSite is how many connections write at each site.
@@ -22,6 +19,7 @@ const transactionTimeout = 10 * time.Second
 // load writes at both sites as an application would: it goes on when a database or a
 // connection fails, and knows nothing of replication.
 type load struct {
+	db     Databases
 	sites  [2]*site
 	rate   float64 // transactions per second and site
 	counts [2]loadCounts
@@ -47,12 +45,12 @@ func (l *load) run(ctx context.Context) {
 
 // work is one connection's life at site i.
 func (l *load) work(ctx context.Context, i int) {
-	var conn *pgx.Conn
+	var conn shop
 	defer func() {
 		if conn != nil {
 			closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 			defer cancel()
-			_ = conn.Close(closing) // nothing is open in it
+			conn.close(closing)
 		}
 	}()
 	every := time.Duration(float64(time.Second) * workersPerSite / l.rate)
@@ -77,29 +75,30 @@ func (l *load) work(ctx context.Context, i int) {
 
 // once runs one transaction to its end, even when ctx ends meanwhile. *conn is
 // connected when it is nil, and nil after the connection failed.
-func (l *load) once(ctx context.Context, i int, conn **pgx.Conn, s *shopper) (rows int64, err error) {
+func (l *load) once(ctx context.Context, i int, conn *shop, s *shopper) (rows int64, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), transactionTimeout)
 	defer cancel()
 	if *conn == nil {
-		if *conn, err = pgx.Connect(ctx, l.sites[i].dsn); err != nil {
+		if *conn, err = openShop(ctx, l.sites[i].dsn, l.db); err != nil {
 			*conn = nil
 			return 0, err
 		}
+		s.speaks = (*conn).dialect()
 	}
 	defer func() {
-		if (*conn).IsClosed() {
+		if (*conn).broken() {
 			*conn = nil
 		}
 	}()
-	tx, err := (*conn).Begin(ctx)
+	tx, err := (*conn).begin(ctx)
 	if err != nil {
 		return 0, err
 	}
-	rows, err = s.act(ctx, tx)
-	if err != nil {
-		return 0, errors.Join(err, tx.Rollback(ctx))
+	defer tx.rollback(ctx)
+	if rows, err = s.act(ctx, tx); err != nil {
+		return 0, err
 	}
-	if err := tx.Commit(ctx); err != nil {
+	if err := tx.commit(ctx); err != nil {
 		return 0, fmt.Errorf("committing: %w", err)
 	}
 	return rows, nil

@@ -37,7 +37,7 @@ func (d *demo) greet() {
 	w := d.o.Out
 	fmt.Fprintln(w)
 	for _, s := range d.sites {
-		fmt.Fprintf(w, "%-7s http://%s/   psql '%s'\n", s.name, s.http, s.dsn)
+		fmt.Fprintf(w, "%-7s http://%s/   %s\n", s.name, s.http, clientOf(s.dsn))
 	}
 	fmt.Fprintf(w, "config  %s\n\n", d.config)
 	fmt.Fprintln(w, "Both sides are written to, often the same rows. Beside it, in another terminal:")

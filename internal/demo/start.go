@@ -45,7 +45,7 @@ func (d *demo) start(ctx context.Context) error {
 	}
 	d.o.Dir = dir
 	d.config = filepath.Join(dir, "concord.toml")
-	if err := d.step("two PostgreSQL servers with a shop", func() (string, error) { return d.startServers(ctx) }); err != nil {
+	if err := d.step("two database servers with a shop", func() (string, error) { return d.startServers(ctx) }); err != nil {
 		return err
 	}
 	if err := d.step("concord init", func() (string, error) { return "", d.init(ctx) }); err != nil {
@@ -68,7 +68,7 @@ func (d *demo) step(what string, f func() (string, error)) error {
 }
 
 func (d *demo) startServers(ctx context.Context) (note string, err error) {
-	versions, err := serverVersions()
+	start, what, err := d.o.DB.servers()
 	if err != nil {
 		return "", err
 	}
@@ -80,18 +80,18 @@ func (d *demo) startServers(ctx context.Context) (note string, err error) {
 			}
 		}
 		g.Go(func() error {
-			s, err := startServer(ctx, d.o.Dir, i, versions[i])
+			s, err := startSite(ctx, d.o.Dir, i, start[i])
 			d.sites[i] = s
 			return err
 		})
 	}
-	return fmt.Sprintf("%s: PostgreSQL %d, %s: PostgreSQL %d", names[0], versions[0], names[1], versions[1]), g.Wait()
+	return fmt.Sprintf("%s: %s, %s: %s", names[0], what[0], names[1], what[1]), g.Wait()
 }
 
 // init writes the configuration and runs concord init, as an operator would.
 func (d *demo) init(ctx context.Context) error {
 	// Mode: there is no secret in it, but a configuration is nobody's business.
-	if err := os.WriteFile(d.config, []byte(configuration(d.o.Dir, d.sites)), 0o600); err != nil {
+	if err := os.WriteFile(d.config, []byte(configuration(d.o.Dir, d.sites, d.o.DB)), 0o600); err != nil {
 		return fmt.Errorf("writing the configuration: %w", err)
 	}
 	if err := os.WriteFile(filepath.Join(filepath.Dir(d.config), "orders.star"), ordersRule, 0o600); err != nil {

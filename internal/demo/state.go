@@ -11,6 +11,7 @@ import (
 
 // State is what demo.json says of a running demo.
 type State struct {
+	DB      Databases    `json:"db"`      // of the sites
 	Config  string       `json:"config"`  // the configuration, for concord -c
 	Control string       `json:"control"` // host:port where the demo takes orders
 	Token   string       `json:"token"`   // that goes with them

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/concord-db/concord/internal/demo/compare"
 )
 
@@ -16,20 +14,21 @@ const settleTime = 2 * time.Second
 
 // verify waits until each side has everything that was written at the other, and
 // compares them row by row. Nobody may write meanwhile. It waits until ctx ends.
-func verify(ctx context.Context, sites [2]*site) (v Verdict, err error) {
-	var conns [2]*pgx.Conn
+func verify(ctx context.Context, sites [2]*site, db Databases) (v Verdict, err error) {
+	var shops [2]shop
 	for i, s := range sites {
-		if conns[i], err = pgx.Connect(ctx, s.dsn); err != nil {
+		if shops[i], err = openShop(ctx, s.dsn, db); err != nil {
 			return v, fmt.Errorf("connecting to %s: %w", s.name, err)
 		}
-		defer conns[i].Close(context.WithoutCancel(ctx))
+		defer shops[i].close(context.WithoutCancel(ctx))
 	}
 	began := time.Now()
-	if err := quiesce(ctx, conns); err != nil {
+	if err := quiesce(ctx, shops); err != nil {
 		return v, errors.Join(err, missing(sites))
 	}
 	v.Waited = time.Since(began)
-	if v.Tables, err = compare.All(ctx, conns, "public"); err != nil {
+	compared := [2]compare.Side{shops[0].side(), shops[1].side()}
+	if v.Tables, err = compare.All(ctx, compared, db.schema()); err != nil {
 		return v, err
 	}
 	if !v.Equal() {
@@ -38,16 +37,16 @@ func verify(ctx context.Context, sites [2]*site) (v Verdict, err error) {
 		if err := pause(ctx, settleTime); err != nil {
 			return v, err
 		}
-		if err := quiesce(ctx, conns); err != nil {
+		if err := quiesce(ctx, shops); err != nil {
 			return v, err
 		}
-		if v.Tables, err = compare.All(ctx, conns, "public"); err != nil {
+		if v.Tables, err = compare.All(ctx, compared, db.schema()); err != nil {
 			return v, err
 		}
 		v.Again = v.Equal()
 	}
-	for i, conn := range conns {
-		if err := v.count(ctx, i, conn); err != nil {
+	for i, shop := range shops {
+		if err := v.count(ctx, i, shop); err != nil {
 			return v, fmt.Errorf("counting the conflicts of %s: %w", sites[i].name, err)
 		}
 	}
@@ -55,46 +54,36 @@ func verify(ctx context.Context, sites [2]*site) (v Verdict, err error) {
 }
 
 // count reads what Concord recorded at site i.
-func (v *Verdict) count(ctx context.Context, i int, conn *pgx.Conn) error {
-	rows, err := conn.Query(ctx, `SELECT kind, count(*) FROM concord.conflict GROUP BY kind`)
-	if err != nil {
+func (v *Verdict) count(ctx context.Context, i int, shop shop) (err error) {
+	if v.Kinds[i], err = shop.kinds(ctx); err != nil {
 		return err
 	}
-	v.Kinds[i] = map[string]int64{}
-	var kind string
-	var n int64
-	_, err = pgx.ForEachRow(rows, []any{&kind, &n}, func() error {
-		v.Kinds[i][kind] = n
+	for _, n := range v.Kinds[i] {
 		v.Conflicts[i] += n
-		return nil
-	})
-	if err != nil {
-		return err
 	}
-	return conn.QueryRow(ctx, `SELECT count(*) FROM concord.parked`).Scan(&v.Parked[i])
+	v.Parked[i], err = shop.parked(ctx)
+	return err
 }
 
 // quiesce writes a marker at each site and returns when both have arrived at the
 // other: a site's transactions are applied in order, so all before are there too.
-func quiesce(ctx context.Context, conns [2]*pgx.Conn) error {
+func quiesce(ctx context.Context, shops [2]shop) error {
 	var numbers [2]int64
-	for i, conn := range conns {
-		err := conn.QueryRow(ctx, `INSERT INTO markers VALUES ($1, 1) ON CONFLICT (site) DO UPDATE SET number = markers.number + 1 RETURNING number`,
-			names[i]).Scan(&numbers[i])
-		if err != nil {
+	for i, shop := range shops {
+		var err error
+		if numbers[i], err = shop.mark(ctx, names[i]); err != nil {
 			return fmt.Errorf("writing a marker at %s: %w", names[i], err)
 		}
 	}
-	for i := range conns {
+	for i := range shops {
 		there := 1 - i
 		for {
-			var number int64
-			err := conns[there].QueryRow(ctx, `SELECT number FROM markers WHERE site = $1`, names[i]).Scan(&number)
-			if err == nil && number >= numbers[i] {
-				break
-			}
-			if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+			number, err := shops[there].marked(ctx, names[i])
+			if err != nil {
 				return fmt.Errorf("waiting for the changes of %s at %s: %w", names[i], names[there], err)
+			}
+			if number >= numbers[i] {
+				break
 			}
 			if err := pause(ctx, 20*time.Millisecond); err != nil {
 				return fmt.Errorf("waiting for the changes of %s at %s: %w", names[i], names[there], err)

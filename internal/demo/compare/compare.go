@@ -4,9 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"strings"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // maxExamples bounds the differences that are kept of a table.
@@ -38,41 +35,18 @@ type Difference struct {
 	Rows [2]string `json:"rows"`
 }
 
-// Tables lists the tables with a primary key in a schema, by name.
-func Tables(ctx context.Context, conn *pgx.Conn, schema string) ([]Table, error) {
-	rows, err := conn.Query(ctx, `
-		SELECT c.relname, array_agg(a.attname::text ORDER BY array_position(i.indkey, a.attnum))
-		FROM pg_class c
-		JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
-		JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey)
-		WHERE c.relnamespace = $1::text::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-		GROUP BY c.relname ORDER BY c.relname`, schema)
-	if err != nil {
-		return nil, fmt.Errorf("listing tables: %w", err)
-	}
-	tables, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Table, error) {
-		t := Table{Schema: schema}
-		err := row.Scan(&t.Name, &t.Key)
-		return t, err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("listing tables: %w", err)
-	}
-	return tables, nil
-}
-
 // Compare reads a table on both sides. It needs memory for what differs, not for the
 // table. The rows must not change meanwhile.
-func Compare(ctx context.Context, sides [2]*pgx.Conn, table Table) (Result, error) {
+func Compare(ctx context.Context, sides [2]Side, table Table) (Result, error) {
 	r := Result{Table: table.String()}
 	var streams [2]*stream
-	for i, conn := range sides {
-		s, err := open(ctx, conn, table)
+	for i, side := range sides {
+		rows, err := side.Open(ctx, table)
 		if err != nil {
 			return r, fmt.Errorf("reading %s: %w", table, err)
 		}
-		defer s.rows.Close()
-		streams[i] = s
+		defer rows.Close()
+		streams[i] = &stream{rows: rows}
 	}
 	// Rows that the other side has not shown yet. Both sides come in nearly the same
 	// order, so a row waits only while the sides are out of step by a difference.
@@ -135,40 +109,25 @@ func (r *Result) differ(key string, rows [2]string) {
 
 // stream is a table being read; key and row are valid until next.
 type stream struct {
-	rows     pgx.Rows
+	rows     Rows
 	key, row []byte
-}
-
-func open(ctx context.Context, conn *pgx.Conn, table Table) (*stream, error) {
-	key := make([]string, len(table.Key))
-	for i, column := range table.Key {
-		key[i] = "t." + pgx.Identifier{column}.Sanitize()
-	}
-	list := strings.Join(key, ", ")
-	rows, err := conn.Query(ctx, fmt.Sprintf("SELECT ROW(%s)::text, t::text FROM %s t ORDER BY %s",
-		list, pgx.Identifier{table.Schema, table.Name}.Sanitize(), list))
-	if err != nil {
-		return nil, err
-	}
-	return &stream{rows: rows}, nil
 }
 
 func (s *stream) next() bool {
 	if !s.rows.Next() {
 		return false
 	}
-	raw := s.rows.RawValues()
-	s.key, s.row = raw[0], raw[1]
+	s.key, s.row = s.rows.Row()
 	return true
 }
 
 // All compares every table with a primary key of a schema, as the first side lists
 // them; a table that only one side has is an error.
-func All(ctx context.Context, sides [2]*pgx.Conn, schema string) ([]Result, error) {
+func All(ctx context.Context, sides [2]Side, schema string) ([]Result, error) {
 	var tables [2][]Table
-	for i, conn := range sides {
+	for i, side := range sides {
 		var err error
-		if tables[i], err = Tables(ctx, conn, schema); err != nil {
+		if tables[i], err = side.Tables(ctx, schema); err != nil {
 			return nil, err
 		}
 	}

@@ -31,6 +31,10 @@ func sides(t *testing.T) [2]*pgx.Conn {
 	return conns
 }
 
+func of(conns [2]*pgx.Conn) [2]compare.Side {
+	return [2]compare.Side{compare.Postgres{Conn: conns[0]}, compare.Postgres{Conn: conns[1]}}
+}
+
 func exec(t *testing.T, conn *pgx.Conn, sql string) {
 	t.Helper()
 	if _, err := conn.PgConn().Exec(t.Context(), sql).ReadAll(); err != nil {
@@ -75,7 +79,7 @@ func TestEveryDifferenceIsFound(t *testing.T) {
 				exec(t, conns[i], fill)
 				exec(t, conns[i], more)
 			}
-			results, err := compare.All(t.Context(), conns, "public")
+			results, err := compare.All(t.Context(), of(conns), "public")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -102,7 +106,7 @@ func TestEveryDifferenceIsFound(t *testing.T) {
 func TestSidesWithDifferentTablesAreRefused(t *testing.T) {
 	conns := sides(t)
 	exec(t, conns[1], "DROP TABLE two")
-	if _, err := compare.All(t.Context(), conns, "public"); err == nil {
+	if _, err := compare.All(t.Context(), of(conns), "public"); err == nil {
 		t.Error("no error although a table is missing on one side")
 	}
 }
