@@ -27,13 +27,13 @@ build: ## build the static binary bin/concord
 	$(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o bin/concord ./cmd/concord
 
 .PHONY: demo
-demo: build ## two sites, two agents, a writing load with conflicts; FOR=20s ends by itself
-	@scripts/install-servers.sh postgres
-	bin/concord demo $(if $(FOR),--for $(FOR))
+demo: build ## two sites, two agents, a writing load with conflicts; FOR=20s ends by itself; DB=mariadb, mysql or mixed
+	@scripts/install-servers.sh $(or $(DB),postgres)
+	bin/concord demo $(if $(FOR),--for $(FOR)) $(if $(DB),--db $(DB))
 
 .PHONY: test
 test: servers format vet ## everything the project checks before a change goes in
-	$(GO) test -timeout 15m ./...
+	$(GO) test -timeout 20m ./...
 	$(MAKE) --no-print-directory race
 
 .PHONY: race
@@ -66,8 +66,11 @@ $(GOLANGCI):
 	GOBIN=$(CURDIR)/.cache/bin GOFLAGS= $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 
 .PHONY: bench
-bench: servers build ## the benchmarks, beside the database's own replication
+bench: build ## the benchmarks, beside the databases' own replication
+	@scripts/install-servers.sh bench
 	$(GO) run ./cmd/bench
+	$(GO) run ./cmd/bench/mysql -product mariadb
+	$(GO) run ./cmd/bench/mysql -product mysql
 
 .PHONY: simulate
 simulate: ## SEEDS=100000 random histories of 2, 3 and 5 sites in memory

@@ -7,8 +7,9 @@
 #   MariaDB 10.11   the distribution's package
 #   MySQL 9         Debian sid's package, with the libraries it needs, into .cache/mysql-9
 #   libfaketime     the distribution's package: a server with a wrong clock
+#   sysbench        the distribution's package
 #
-# With the argument postgres only what the demo needs: PostgreSQL and libfaketime.
+# With the argument postgres, mariadb, mysql or mixed only what that demo needs.
 #
 # May be run again; takes no time when everything is there. Installing packages
 # needs root; without it the script says what to install and fails.
@@ -130,20 +131,32 @@ install_mysql() {
 
 have_faketime() { compgen -G "/usr/lib/*/faketime/libfaketimeMT.so.1" >/dev/null; }
 
-have_postgres15 || install_postgres15
-if [ -z "${CONCORD_POSTGRES_18:-}" ]; then
+need() { # whether what was asked for ($1) has one of the others in it
+	local asked=$1 one
+	shift
+	for one in all bench "$@"; do [ "$asked" = "$one" ] && return; done
+	return 1
+}
+
+what=${1:-all}
+case $what in
+all | bench | postgres | mariadb | mysql | mixed) ;;
+*) die "$what is none of all, bench, postgres, mariadb, mysql and mixed" ;;
+esac
+if need "$what" postgres mixed; then
+	have_postgres15 || install_postgres15
+fi
+if need "$what" postgres && [ -z "${CONCORD_POSTGRES_18:-}" ]; then
 	command -v openssl >/dev/null || install openssl
 	have_postgres18 || install_postgres18
 fi
 have_faketime || { install libfaketime; have_faketime || die "libfaketime is installed but libfaketimeMT.so.1 is not found"; }
-case ${1:-all} in
-postgres) exit ;;
-all) ;;
-*) die "$1 is neither postgres nor all" ;;
-esac
-if [ -z "${CONCORD_MARIADB:-}" ]; then
+if need "$what" mariadb mixed && [ -z "${CONCORD_MARIADB:-}" ]; then
 	have_mariadb || install_mariadb
 fi
-if [ -z "${CONCORD_MYSQL:-}" ]; then
+if need "$what" mysql && [ -z "${CONCORD_MYSQL:-}" ]; then
 	have_mysql || install_mysql
+fi
+if need "$what" && ! command -v sysbench >/dev/null; then
+	install sysbench
 fi

@@ -4,10 +4,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
-
-	"github.com/concord-db/concord/internal/testcluster"
 )
 
 // scale reads how much longer than in CI a scenario runs: CONCORD_E2E_SCALE.
@@ -39,9 +38,9 @@ func TestBothDirections(t *testing.T) {
 // kill -9 of either agent at random moments under conflicting load: equal, nothing
 // twice, nothing missing.
 func TestKillAgents(t *testing.T) {
-	for _, versions := range [][2]int{{15, 15}, {18, 18}} {
-		t.Run("postgres "+strconv.Itoa(versions[0]), func(t *testing.T) {
-			p := newPair(t, pairOptions{versions: versions, schema: loadSchema + onceSchema})
+	for _, on := range []servers{postgres15, postgres18, mariaDB, mySQL, mixed} {
+		t.Run(on.String(), func(t *testing.T) {
+			p := on.pair(t, pairOptions{})
 			p.a.start()
 			p.b.start()
 			seed := uint64(time.Now().UnixNano())
@@ -51,131 +50,164 @@ func TestKillAgents(t *testing.T) {
 			kills := 8 * scale()
 			for range kills {
 				<-time.After(time.Duration(200+r.IntN(1200)) * time.Millisecond)
-				s := p.a
-				if r.IntN(2) == 0 {
-					s = p.b
-				}
+				s := p.sites[r.IntN(2)]
 				s.kill()
 				<-time.After(time.Duration(r.IntN(300)) * time.Millisecond)
 				s.start()
 			}
-			ca, cb := la.end(), lb.end()
-			p.quiesce(120 * time.Second)
-			p.requireEqual()
-			p.requireLedger(ca, cb)
-			p.requireOnce()
-			t.Logf("%d kills, %d + %d transactions, conflicts %s + %s", kills, ca, cb,
-				p.a.one("SELECT count(*) FROM concord.conflict"), p.b.one("SELECT count(*) FROM concord.conflict"))
+			t.Logf("%d kills", kills)
+			p.requireAll(la, lb)
 		})
 	}
 }
 
-// A database server crashes (all its processes, SIGKILL) under load and comes
-// back: commits of apply that it forgot are applied again.
-func TestKillDatabase(t *testing.T) {
-	p := newPair(t, pairOptions{versions: [2]int{18, 15}, schema: loadSchema + onceSchema})
-	p.a.start()
-	p.b.start()
-	seed := uint64(time.Now().UnixNano())
-	la := startLoad(t, p.a, 3, seed, time.Millisecond)
-	lb := startLoad(t, p.b, 3, seed+1, time.Millisecond)
-	for i := range 2 * scale() {
-		<-time.After(2 * time.Second)
-		s := []*site{p.a, p.b}[i%2]
-		if err := s.cluster.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.cluster.Start(t.Context()); err != nil {
-			t.Fatal(err)
+// requireAll ends the loads and checks that both sites have all of both, once.
+func (p *pair) requireAll(loads ...*load) {
+	p.t.Helper()
+	var commits []int64
+	for _, l := range loads {
+		commits = append(commits, l.end())
+	}
+	p.drain(90 * time.Second)
+	p.requireEqual()
+	p.requireLedger(commits...)
+	p.requireOnce()
+	for _, s := range p.sites {
+		if parked := s.query("SELECT reason, message FROM concord.parked LIMIT 3"); len(parked) > 0 {
+			p.t.Errorf("%s: parked: %v", s.name, parked)
 		}
 	}
-	<-time.After(time.Second)
-	ca, cb := la.end(), lb.end()
-	p.quiesce(120 * time.Second)
-	p.requireEqual()
-	p.requireLedger(ca, cb)
-	p.requireOnce()
+	p.t.Logf("%d transactions, conflicts %s + %s", commits,
+		p.a.one("SELECT count(*) FROM concord.conflict"), p.b.one("SELECT count(*) FROM concord.conflict"))
+}
+
+// A database server crashes (all its processes, SIGKILL) under load and comes back:
+// commits of apply that it forgot are applied again. So does one that is stopped in
+// order, which makes a server of MySQL begin another file of its log.
+func TestKillDatabase(t *testing.T) {
+	for _, on := range []servers{{versions: [2]int{18, 15}}, mariaDB, mySQL, mixed} {
+		t.Run(on.String(), func(t *testing.T) {
+			p := on.pair(t, pairOptions{})
+			p.a.start()
+			p.b.start()
+			seed := uint64(time.Now().UnixNano())
+			la := startLoad(t, p.a, 3, seed, time.Millisecond)
+			lb := startLoad(t, p.b, 3, seed+1, time.Millisecond)
+			for i := range 2 * scale() {
+				<-time.After(2 * time.Second)
+				p.sites[i%2].crashServer()
+				p.sites[i%2].startServer()
+				if i%4 == 1 {
+					<-time.After(time.Second)
+					p.a.restartServer()
+				}
+			}
+			<-time.After(time.Second)
+			t.Logf("%d crashes", 2*scale())
+			p.requireAll(la, lb)
+		})
+	}
 }
 
 // The line between the sites is cut and mended again and again under load.
 func TestCutBus(t *testing.T) {
-	p := newPair(t, pairOptions{schema: loadSchema + onceSchema})
-	p.a.start()
-	p.b.start()
-	seed := uint64(time.Now().UnixNano())
-	la := startLoad(t, p.a, 2, seed, 2*time.Millisecond)
-	lb := startLoad(t, p.b, 2, seed+1, 2*time.Millisecond)
-	for range 3 * scale() {
-		<-time.After(time.Second)
-		p.a.proxy.Cut()
-		p.b.proxy.Cut()
-		<-time.After(time.Second)
-		p.a.proxy.Heal()
-		<-time.After(300 * time.Millisecond)
-		p.b.proxy.Heal()
-	}
-	ca, cb := la.end(), lb.end()
-	p.quiesce(120 * time.Second)
-	p.requireEqual()
-	p.requireLedger(ca, cb)
-	p.requireOnce()
-	if p.a.one("SELECT count(*) > 0 FROM concord.conflict") != "t" {
-		t.Error("two sites wrote the same rows while cut off from each other, and no conflict was recorded")
+	for _, on := range []servers{postgres15, mariaDB, mySQL} {
+		t.Run(on.String(), func(t *testing.T) {
+			p := on.pair(t, pairOptions{})
+			p.a.start()
+			p.b.start()
+			seed := uint64(time.Now().UnixNano())
+			la := startLoad(t, p.a, 2, seed, 2*time.Millisecond)
+			lb := startLoad(t, p.b, 2, seed+1, 2*time.Millisecond)
+			for range 3 * scale() {
+				<-time.After(time.Second)
+				p.a.proxy.Cut()
+				p.b.proxy.Cut()
+				<-time.After(time.Second)
+				p.a.proxy.Heal()
+				<-time.After(300 * time.Millisecond)
+				p.b.proxy.Heal()
+			}
+			p.requireAll(la, lb)
+			if p.a.one("SELECT count(*) FROM concord.conflict") == "0" {
+				t.Error("two sites wrote the same rows while cut off from each other, and no conflict was recorded")
+			}
+		})
 	}
 }
 
 // The peer's database is stopped under load: the origin's log is released all the
 // same (the relay keeps storing), lag tells the truth, and it catches up by itself.
 func TestPeerDatabaseDown(t *testing.T) {
-	p := newPair(t, pairOptions{schema: loadSchema})
-	p.a.start()
-	p.b.start()
-	p.quiesce(60 * time.Second)
-	if err := p.b.cluster.Stop(t.Context(), testcluster.Immediate); err != nil {
-		t.Fatal(err)
+	for _, on := range []servers{postgres15, mariaDB, mySQL} {
+		t.Run(on.String(), func(t *testing.T) {
+			p := on.pair(t, pairOptions{})
+			p.a.start()
+			p.b.start()
+			p.quiesce(60 * time.Second)
+			p.b.crashServer()
+			la := startLoad(t, p.a, 3, 1, time.Millisecond)
+			<-time.After(time.Duration(4*scale()) * time.Second)
+			la.stop()
+			la.wg.Wait()
+			p.a.logGoes()
+			l, err := p.b.lag()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(l.Links) != 1 || l.Links[0].LagSeconds < 2 || l.Links[0].State == "streaming" {
+				t.Errorf("lag at pune while its database is down: %+v", l)
+			}
+			p.b.startServer()
+			p.requireAll(la)
+		})
 	}
-	la := startLoad(t, p.a, 3, 1, time.Millisecond)
-	<-time.After(time.Duration(4*scale()) * time.Second)
-	ca := la.end()
-	before := p.a.one("SELECT pg_current_wal_lsn()")
-	eventually(t, 30*time.Second, "the slot at mumbai is released up to what was written", func() bool {
-		return p.a.one("SELECT confirmed_flush_lsn >= '"+before+"' FROM pg_replication_slots") == "t"
+}
+
+// logGoes waits until the site's database may let go of all that was written so far, and
+// has it do so where that is a person's business.
+func (s *site) logGoes() {
+	s.t.Helper()
+	if s.mysql == nil {
+		before := s.one("SELECT pg_current_wal_lsn()")
+		eventually(s.t, 30*time.Second, "the slot at "+s.name+" is released up to what was written", func() bool {
+			return s.one("SELECT confirmed_flush_lsn >= '"+before+"' FROM pg_replication_slots") == "t"
+		})
+		return
+	}
+	s.exec("FLUSH BINARY LOGS")
+	files := s.query("SHOW BINARY LOGS")
+	last, _, _ := strings.Cut(files[len(files)-1], "|")
+	// A file that is being read is not purged.
+	eventually(s.t, 30*time.Second, "the log at "+s.name+" is purged up to "+last, func() bool {
+		s.exec("PURGE BINARY LOGS TO '" + last + "'")
+		return len(s.query("SHOW BINARY LOGS")) == 1
 	})
-	l, err := p.b.lag()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(l.Links) != 1 || l.Links[0].LagSeconds < 2 || l.Links[0].State == "streaming" {
-		t.Errorf("lag at pune while its database is down: %+v", l)
-	}
-	if err := p.b.cluster.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	p.quiesce(120 * time.Second)
-	p.requireEqual()
-	p.requireLedger(ca)
+	s.kill()
+	s.start()
 }
 
 // The whole peer site is gone: the origin's stream holds what it needs, the link
 // never shows lag 0, nothing is lost when it returns.
 func TestPeerSiteDown(t *testing.T) {
-	p := newPair(t, pairOptions{schema: loadSchema})
-	p.a.start()
-	p.b.start()
-	p.quiesce(60 * time.Second)
-	p.b.kill()
-	la := startLoad(t, p.a, 3, 1, time.Millisecond)
-	<-time.After(3 * time.Second)
-	ca := la.end()
-	l, err := p.a.lag()
-	if err != nil {
-		t.Fatal(err)
+	for _, on := range []servers{postgres15, mariaDB, mySQL} {
+		t.Run(on.String(), func(t *testing.T) {
+			p := on.pair(t, pairOptions{})
+			p.a.start()
+			p.b.start()
+			p.quiesce(60 * time.Second)
+			p.b.kill()
+			la := startLoad(t, p.a, 3, 1, time.Millisecond)
+			<-time.After(time.Duration(3*scale()) * time.Second)
+			l, err := p.a.lag()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(l.Links) != 1 || l.Links[0].LagSeconds < 1 || l.Links[0].State == "streaming" {
+				t.Errorf("lag at mumbai while pune is gone: %+v", l)
+			}
+			p.b.start()
+			p.requireAll(la)
+		})
 	}
-	if len(l.Links) != 1 || l.Links[0].LagSeconds < 1 || l.Links[0].State == "streaming" {
-		t.Errorf("lag at mumbai while pune is gone: %+v", l)
-	}
-	p.b.start()
-	p.quiesce(120 * time.Second)
-	p.requireEqual()
-	p.requireLedger(ca)
 }

@@ -75,6 +75,7 @@ type pairOptions struct {
 	defaults string                 // lines of [defaults]
 	schema   string
 	mysql    string            // the schema of MySQL servers, in the database shop
+	schemas  []string          // instead of both: site by site
 	files    map[string]string // beside the configuration: name and text
 	settings map[string]string
 	nats     bool   // each site's bus is a NATS server of its operator
@@ -109,6 +110,9 @@ func newMesh(t *testing.T, n int, o pairOptions) *mesh {
 			schema = o.mysql
 		} else {
 			s.servePostgres(o, i)
+		}
+		if o.schemas != nil {
+			schema = o.schemas[i]
 		}
 		s.process = s.agent("agent of " + name)
 		if o.nats {
@@ -353,6 +357,10 @@ func (p *mesh) mark() (arrived func() bool) {
 func (p *mesh) requireEqual() {
 	p.t.Helper()
 	first := p.sites[0]
+	if (first.mysql == nil) != (p.sites[1].mysql == nil) {
+		p.requireEqualTexts()
+		return
+	}
 	if first.mysql != nil {
 		p.requireEqualMySQL()
 		return

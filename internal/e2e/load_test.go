@@ -5,12 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // loadSchema: accounts is written by both sites on the same rows; ledger takes one
@@ -61,67 +60,59 @@ func startLoad(t *testing.T, s *site, writers int, seed uint64, pause time.Durat
 	return l
 }
 
-func (l *load) write(ctx context.Context, writer int, r *rand.Rand, pause time.Duration) {
-	var conn *pgx.Conn
-	var err error
+func (l *load) write(ctx context.Context, writer int, r *rand.Rand, wait time.Duration) {
+	var c session
 	defer func() {
-		if conn != nil {
-			conn.Close(context.Background())
+		if c != nil {
+			c.close()
 		}
 	}()
 	for n := int64(1); ctx.Err() == nil; n++ {
-		if conn == nil || conn.IsClosed() {
-			if conn, err = pgx.Connect(ctx, l.s.dsn); err != nil {
-				conn = nil
-				select {
-				case <-time.After(100 * time.Millisecond):
-				case <-ctx.Done():
-				}
+		if c == nil || c.closed() {
+			var err error
+			if c, err = l.s.connect(ctx); err != nil {
+				c = nil
+				pause(ctx, 100*time.Millisecond)
 				continue
 			}
 		}
-		if err := l.transaction(ctx, conn, writer, n, r); err == nil {
+		if err := c.transaction(ctx, l.transaction(writer, n, r)); err == nil {
 			l.commits.Add(1)
 		} else if errors.Is(err, context.Canceled) {
 			return
 		}
-		if pause > 0 {
-			select {
-			case <-time.After(pause):
-			case <-ctx.Done():
-			}
+		if wait > 0 {
+			pause(ctx, wait)
 		}
 	}
 }
 
-func (l *load) transaction(ctx context.Context, conn *pgx.Conn, writer int, n int64, r *rand.Rand) error {
-	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		what := ""
-		for range 1 + r.IntN(3) {
-			sql := statement(l.s.name, r)
-			what += sql + "; "
-			if _, err := tx.Exec(ctx, sql); err != nil {
-				return err
-			}
-		}
-		_, err := tx.Exec(ctx, "INSERT INTO ledger VALUES ($1, $2, $3, $4)", l.s.name, writer, n, what)
-		return err
-	})
+func (l *load) transaction(writer int, n int64, r *rand.Rand) []string {
+	var all []string
+	for range 1 + r.IntN(3) {
+		all = append(all, statement(l.s, r))
+	}
+	what := strings.ReplaceAll(strings.Join(all, "; "), "'", "''")
+	return append(all, fmt.Sprintf("INSERT INTO ledger VALUES ('%s', %d, %d, '%s')", l.s.name, writer, n, what))
 }
 
-func statement(site string, r *rand.Rand) string {
-	id := 1 + r.IntN(60)
+func statement(s *site, r *rand.Rand) string {
+	id, add, body := 1+r.IntN(60), r.IntN(200)-100, r.IntN(1000)
+	replaced, ignored, longer := "ON CONFLICT (id) DO UPDATE SET balance = excluded.balance, changed_by = excluded.changed_by", "ON CONFLICT (id) DO NOTHING", "body || '.'"
+	if s.mysql != nil {
+		replaced, ignored, longer = "ON DUPLICATE KEY UPDATE balance = VALUES(balance), changed_by = VALUES(changed_by)", "ON DUPLICATE KEY UPDATE id = id", "concat(body, '.')"
+	}
 	switch r.IntN(10) {
 	case 0, 1, 2, 3:
-		return fmt.Sprintf("UPDATE accounts SET balance = balance + %d, changed_by = '%s' WHERE id = %d", r.IntN(200)-100, site, id)
+		return fmt.Sprintf("UPDATE accounts SET balance = balance + %d, changed_by = '%s' WHERE id = %d", add, s.name, id)
 	case 4:
 		return fmt.Sprintf("DELETE FROM accounts WHERE id = %d", id)
 	case 5:
-		return fmt.Sprintf("INSERT INTO accounts VALUES (%d, %d, 'new', '%s') ON CONFLICT (id) DO UPDATE SET balance = excluded.balance, changed_by = excluded.changed_by", id, r.IntN(1000), site)
+		return fmt.Sprintf("INSERT INTO accounts VALUES (%d, %d, 'new', '%s') %s", id, body, s.name, replaced)
 	case 6, 7:
-		return fmt.Sprintf("INSERT INTO notes VALUES (%d, '%s %d', %d.%03d) ON CONFLICT (id) DO NOTHING", id, site, r.IntN(1000), r.IntN(99), r.IntN(999))
+		return fmt.Sprintf("INSERT INTO notes VALUES (%d, '%s %d', %d.%03d) %s", id, s.name, body, r.IntN(99), r.IntN(999), ignored)
 	case 8:
-		return fmt.Sprintf("UPDATE notes SET body = body || '.', n = n + 1 WHERE id = %d", id)
+		return fmt.Sprintf("UPDATE notes SET body = %s, n = n + 1 WHERE id = %d", longer, id)
 	default:
 		return fmt.Sprintf("DELETE FROM notes WHERE id = %d", id)
 	}

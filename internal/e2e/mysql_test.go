@@ -4,14 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
-
-	"github.com/concord-db/concord/internal/testcluster"
 )
 
 const (
@@ -78,47 +73,4 @@ func (l *mysqlLoad) transaction(s *site, r *rand.Rand, name string) bool {
 		}
 	}
 	return true
-}
-
-// Two servers are written at both sides, the same rows among others, while agents are
-// killed, lines cut and a server killed: both end with the same rows, and each
-// transaction's row is at both, once.
-func TestMySQLServersConvergeUnderFaults(t *testing.T) {
-	for _, product := range testcluster.Products(t) {
-		t.Run(string(product), func(t *testing.T) {
-			p := newPair(t, pairOptions{products: [2]testcluster.Product{product, product}, mysql: mysqlSchema, rules: mysqlRules})
-			seed := uint64(time.Now().UnixNano())
-			t.Logf("seed %d", seed)
-			var loads []*mysqlLoad
-			for i, s := range p.sites {
-				s.start()
-				loads = append(loads, startMySQLLoad(t, s, 2, seed+uint64(i)))
-			}
-			r := rand.New(rand.NewPCG(seed, 99))
-			kills, cuts := p.trouble(r, time.Duration(6*scale())*time.Second)
-			if err := p.b.mysql.Kill(); err != nil {
-				t.Fatal(err)
-			}
-			if err := p.b.mysql.Start(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			k, c := p.trouble(r, time.Duration(4*scale())*time.Second)
-			var commits int64
-			for _, l := range loads {
-				commits += l.end()
-			}
-			p.drain(60 * time.Second)
-			p.requireEqual()
-			for _, s := range p.sites {
-				// The answer to a commit may be lost with the server: what counts is what is there.
-				if n, err := strconv.ParseInt(s.one("SELECT count(*) FROM ledger"), 10, 64); err != nil || n < commits {
-					t.Errorf("%s has %d rows of %d transactions: %v", s.name, n, commits, err)
-				}
-				if parked := s.query("SELECT reason, message FROM concord.parked LIMIT 3"); len(parked) > 0 {
-					t.Errorf("%s: parked: %s", s.name, strings.Join(parked, "; "))
-				}
-			}
-			t.Logf("%d transactions, %d kills, %d cuts, %s conflicts at %s", commits, kills+k, cuts+c, p.a.one("SELECT count(*) FROM concord.conflict"), p.a.name)
-		})
-	}
 }

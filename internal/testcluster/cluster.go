@@ -304,7 +304,19 @@ func (c *Cluster) Kill() error {
 // connections stay open and answer nothing.
 func (c *Cluster) Pause() error {
 	c.paused = true
-	return c.process.signalAll(syscall.SIGSTOP)
+	if err := c.process.signalAll(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	children, err := childrenOf(c.process.pid)
+	if err != nil {
+		return err
+	}
+	for _, pid := range append(children, c.process.pid) {
+		if err := (&process{pid: pid}).awaitStopped(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Resume lets a paused server go on.

@@ -230,7 +230,10 @@ func (s *MySQLServer) Kill() error {
 // nothing. Resume lets it go on.
 func (s *MySQLServer) Pause() error {
 	s.paused = true
-	return s.process.signal(syscall.SIGSTOP)
+	if err := s.process.signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	return s.process.awaitStopped()
 }
 
 // Resume lets a paused server go on.

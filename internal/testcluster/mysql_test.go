@@ -106,7 +106,7 @@ func TestAMySQLServerIsKilledPausedAndStopped(t *testing.T) {
 		}()
 		select {
 		case err := <-answer:
-			t.Errorf("a paused server answers: %v", err)
+			t.Fatalf("a paused server answers: %v", err)
 		case <-time.After(100 * time.Millisecond):
 		}
 		if err := s.Resume(); err != nil {

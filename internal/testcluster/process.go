@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -122,6 +123,30 @@ func (p *process) signalAll(sig syscall.Signal) error {
 		}
 	}
 	return p.signal(sig)
+}
+
+// awaitStopped returns when every thread of the process is stopped: SIGSTOP has been sent
+// when kill returns, and a busy thread still answers a client until it takes the signal.
+func (p *process) awaitStopped() error {
+	for deadline := time.Now().Add(time.Minute); p.running(); time.Sleep(time.Millisecond) {
+		tasks, err := filepath.Glob(filepath.Join("/proc", strconv.Itoa(p.pid), "task", "*", "stat"))
+		if err != nil {
+			return fmt.Errorf("listing threads of process %d: %w", p.pid, err)
+		}
+		if !slices.ContainsFunc(tasks, goesOn) {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("waiting for process %d to stop: it has not for a minute", p.pid)
+		}
+	}
+	return nil
+}
+
+// goesOn reports whether the thread with this /proc stat file is neither stopped nor gone.
+func goesOn(stat string) bool {
+	text, err := os.ReadFile(stat)
+	return err == nil && !strings.HasPrefix(afterName(text), ") T")
 }
 
 func childrenOf(parent int) ([]int, error) {
