@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -14,24 +15,23 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/concord-db/concord/internal/change"
+	"github.com/concord-db/concord/internal/testcluster"
 )
 
 // cluster runs an operator's NATS of three servers and returns their URLs.
 func cluster(t *testing.T) string {
-	var listeners []net.Listener
+	var ports []int
 	var routes []*url.URL
 	for range 3 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		port, err := testcluster.FreePort()
 		if err != nil {
 			t.Fatal(err)
 		}
-		listeners = append(listeners, l)
-		routes = append(routes, &url.URL{Scheme: "nats", Host: l.Addr().String()})
+		ports = append(ports, port)
+		routes = append(routes, &url.URL{Scheme: "nats", Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))})
 	}
 	var urls []string
-	for i, l := range listeners {
-		port := l.Addr().(*net.TCPAddr).Port
-		l.Close()
+	for i, port := range ports {
 		urls = append(urls, external(t, func(o *server.Options) {
 			o.ServerName = fmt.Sprintf("n%d", i)
 			o.Cluster = server.ClusterOpts{Name: "ops", Host: "127.0.0.1", Port: port}

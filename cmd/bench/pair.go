@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -112,8 +111,14 @@ func (p *pair) init(ctx context.Context, database string) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "cluster = %q\n\n[defaults]\n%s\n", database, p.defaults)
 	for i, name := range names {
-		p.http[i] = freeAddr()
-		fmt.Fprintf(&b, "\n[site.%s]\ndsn = %q\nhttp = %q\nbus = %q\ndata = %q\n", name, p.sites[i].DSN(database), p.http[i], freeAddr(),
+		bus, err := testcluster.FreeAddr()
+		if err != nil {
+			return err
+		}
+		if p.http[i], err = testcluster.FreeAddr(); err != nil {
+			return err
+		}
+		fmt.Fprintf(&b, "\n[site.%s]\ndsn = %q\nhttp = %q\nbus = %q\ndata = %q\n", name, p.sites[i].DSN(database), p.http[i], bus,
 			filepath.Join(p.dir, database+"-"+name))
 	}
 	b.WriteString("\n[[table]]\nmatch = \"public.*\"\n")
@@ -126,15 +131,6 @@ func (p *pair) init(ctx context.Context, database string) error {
 		return fmt.Errorf("concord init: %w\n%s", err, out)
 	}
 	return nil
-}
-
-func freeAddr() string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "127.0.0.1:0"
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // await polls until the query at a site says true.

@@ -4,7 +4,6 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,10 +45,10 @@ func startSite(ctx context.Context, dir string, index int, start starter) (_ *si
 			_ = s.server.Close() // the error that matters is the first
 		}
 	}()
-	if s.http, err = freeAddress(); err != nil {
+	if s.http, err = testcluster.FreeAddr(); err != nil {
 		return nil, err
 	}
-	if s.bus, err = freeAddress(); err != nil {
+	if s.bus, err = testcluster.FreeAddr(); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -73,16 +72,6 @@ func (s *site) stopServer(ctx context.Context) error {
 		return nil
 	}
 	return s.server.Close() // a server that crashed, or that does not stop
-}
-
-// freeAddress returns a loopback address that nothing listens on at this moment.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("finding a free port: %w", err)
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }
 
 // rules are those of the shop's tables.

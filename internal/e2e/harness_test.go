@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -180,22 +178,13 @@ func configuration(s *site, sites []*site, dir string, o pairOptions) string {
 	return b.String() + rules
 }
 
-// given are the addresses that freeAddr has returned: who got one may not listen yet.
-var given sync.Map
-
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		addr := l.Addr().String()
-		l.Close()
-		if _, taken := given.LoadOrStore(addr, true); !taken {
-			return addr
-		}
+	addr, err := testcluster.FreeAddr()
+	if err != nil {
+		t.Fatal(err)
 	}
+	return addr
 }
 
 // run executes concord once and returns its output and exit code.

@@ -161,7 +161,7 @@ func (c *Cluster) Start(ctx context.Context) error {
 	fixed := c.options.Port != 0
 	for attempt := 0; ; attempt++ {
 		if !fixed {
-			port, err := freePort()
+			port, err := FreePort()
 			if err != nil {
 				return err
 			}
@@ -371,14 +371,4 @@ func (c *Cluster) DSNFor(role, database string) string {
 	}
 	dsn := url.URL{Scheme: "postgres", User: url.User(role), Host: c.Addr(), Path: "/" + database, RawQuery: "sslmode=disable"}
 	return dsn.String()
-}
-
-// freePort returns a loopback port that nothing listens on at this moment.
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("finding a free port: %w", err)
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
 }

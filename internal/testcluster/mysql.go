@@ -113,7 +113,7 @@ func (s *MySQLServer) Start(ctx context.Context) error {
 	fixed := s.options.Port != 0
 	for attempt := 0; ; attempt++ {
 		if !fixed {
-			port, err := freePort()
+			port, err := FreePort()
 			if err != nil {
 				return err
 			}

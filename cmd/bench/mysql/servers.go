@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -132,8 +131,13 @@ func (b *bench) init(ctx context.Context, p pair) (config string, http [2]string
 	var t strings.Builder
 	t.WriteString("cluster = \"bench\"\n")
 	for i, name := range names {
-		bus := freeAddr()
-		http[i] = freeAddr()
+		bus, err := testcluster.FreeAddr()
+		if err != nil {
+			return "", http, err
+		}
+		if http[i], err = testcluster.FreeAddr(); err != nil {
+			return "", http, err
+		}
 		fmt.Fprintf(&t, "\n[site.%s]\ndsn = %q\nhttp = %q\nbus = %q\ndata = %q\n", name, p[i].DSN("shop"), http[i], bus, filepath.Join(b.dir, name))
 	}
 	t.WriteString("\n[[table]]\nmatch = \"shop.*\"\n")
@@ -203,15 +207,6 @@ func (b *bench) printf(format string, args ...any) {
 	if b.o.output != "json" {
 		fmt.Printf(format, args...)
 	}
-}
-
-func freeAddr() string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "127.0.0.1:0"
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // requireEqual compares a table of both servers by its checksum.
