@@ -269,6 +269,9 @@ func eventually(t *testing.T, within time.Duration, what string, ok func() bool)
 	t.Helper()
 	deadline := time.Now().Add(within)
 	for !ok() {
+		if t.Failed() { // such as by an agent that ended: more time brings nothing
+			t.Fatalf("given up: %s", what)
+		}
 		if time.Now().After(deadline) {
 			t.Fatalf("not within %s: %s", within, what)
 		}
@@ -303,6 +306,9 @@ func (p *mesh) drain(stall time.Duration) {
 		if time.Since(printed) > 10*time.Second {
 			printed = time.Now()
 			p.t.Logf("%s after the load: %d transactions behind, at all sites together", time.Since(began).Round(time.Second), behind)
+		}
+		if p.t.Failed() {
+			p.t.FailNow()
 		}
 		if time.Since(moved) > stall {
 			p.t.Fatalf("for %s nothing was applied at any site, %d transactions behind", stall, behind)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os/exec"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -20,9 +21,10 @@ type process struct {
 	args   []string
 	log    *logFile
 
-	mu   sync.Mutex
-	cmd  *exec.Cmd
-	done chan struct{}
+	mu     sync.Mutex
+	cmd    *exec.Cmd
+	done   chan struct{}
+	ending atomic.Bool // it is being ended, or its test expects that it ends
 }
 
 // agent returns a process of the site, not started; killed when the test ends.
@@ -40,7 +42,7 @@ func (s *site) agent(name string, args ...string) *process {
 	return p
 }
 
-// start starts the process.
+// start starts the process. Ending before it is told to fails the test, at once.
 func (p *process) start() {
 	p.t.Helper()
 	p.mu.Lock()
@@ -52,7 +54,13 @@ func (p *process) start() {
 		p.t.Fatal(err)
 	}
 	done := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(done) }()
+	p.ending.Store(false)
+	go func() {
+		defer close(done)
+		if err := cmd.Wait(); !p.ending.Load() {
+			p.t.Errorf("the agent %s ended by itself: %v", p.name, err)
+		}
+	}()
 	p.cmd, p.done = cmd, done
 }
 
@@ -63,6 +71,7 @@ func (p *process) kill() {
 	if p.cmd == nil {
 		return
 	}
+	p.ending.Store(true)
 	_ = p.cmd.Process.Kill()
 	<-p.done
 	p.cmd = nil
@@ -73,6 +82,7 @@ func (p *process) stop() {
 	p.t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.ending.Store(true)
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
