@@ -18,14 +18,14 @@ CREATE TABLE item (id int PRIMARY KEY, v text NOT NULL);
 func TestCausalityBeatsClocks(t *testing.T) {
 	for _, c := range []struct {
 		on     servers
-		clocks [2]string
+		clocks []string
 	}{
-		{postgres15, [2]string{}}, {postgres15, [2]string{"+10m", ""}}, {postgres15, [2]string{"", "+10m"}},
-		{mariaDB, [2]string{"", "+10m"}}, {mySQL, [2]string{"+10m", ""}},
+		{postgres15, []string{"", ""}}, {postgres15, []string{"+10m", ""}}, {postgres15, []string{"", "+10m"}},
+		{mariaDB, []string{"", "+10m"}}, {mySQL, []string{"+10m", ""}},
 	} {
 		t.Run(fmt.Sprintf("%s clocks %q %q", c.on, c.clocks[0], c.clocks[1]), func(t *testing.T) {
 			rules := defaultRules
-			if c.on.products[0] != "" {
+			if turn(c.on.products, 0) != "" {
 				rules = mysqlRules
 			}
 			p := newPair(t, pairOptions{versions: c.on.versions, products: c.on.products, faketime: c.clocks, schema: rowSchema, mysql: rowSchema, rules: rules})
@@ -76,7 +76,7 @@ func TestPoliciesSettleAlike(t *testing.T) {
 		fmt.Fprintf(&rules, "[[table]]\nmatch = \"public.t%d\"\nconflict = %q\n\n", i, policy)
 	}
 	rules.WriteString(defaultRules)
-	p := newPair(t, pairOptions{versions: [2]int{15, 18}, schema: schema.String(), rules: rules.String()})
+	p := newPair(t, pairOptions{versions: []int{15, 18}, schema: schema.String(), rules: rules.String()})
 	p.a.start()
 	p.b.start()
 	p.quiesce(60 * time.Second)

@@ -122,7 +122,7 @@ func (p *mesh) trouble(r *rand.Rand, d time.Duration) (kills, cuts int) {
 func TestInventoryAddsUp(t *testing.T) {
 	for _, n := range []int{2, 3} {
 		t.Run(fmt.Sprintf("%d sites", n), func(t *testing.T) {
-			m := newMesh(t, n, pairOptions{versions: [2]int{15, 18}, schema: counterSchema, rules: counterRules})
+			m := newMesh(t, n, pairOptions{versions: []int{15, 18}, schema: counterSchema, rules: counterRules})
 			seed := uint64(time.Now().UnixNano())
 			t.Logf("seed %d", seed)
 			var all []*writers
@@ -172,7 +172,7 @@ func bookAt(s *site) func(context.Context, *pgx.Conn, int, int64, *rand.Rand) er
 func TestTheBankNeverLosesMoney(t *testing.T) {
 	for _, n := range []int{2, 3} {
 		t.Run(fmt.Sprintf("%d sites", n), func(t *testing.T) {
-			m := newMesh(t, n, pairOptions{versions: [2]int{18, 15}, schema: counterSchema, rules: counterRules})
+			m := newMesh(t, n, pairOptions{versions: []int{18, 15}, schema: counterSchema, rules: counterRules})
 			seed := uint64(time.Now().UnixNano())
 			t.Logf("seed %d", seed)
 			var all, readers []*writers

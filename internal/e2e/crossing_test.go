@@ -115,13 +115,13 @@ func crossedRead(c *crossed, table string, postgres bool) string {
 	return fmt.Sprintf("SELECT id, "+how+" FROM %[2]s ORDER BY id", name, table)
 }
 
-// Two sites of different engines write rows of every type that they have in common, under
-// names of their own: both have the same values at the end, whoever wrote them. The test
+// Sites of different engines write rows of every type that they have in common, under
+// names of their own: all have the same values at the end, whoever wrote them. The test
 // prints what it compared.
 func TestEveryTypeCrossesBetweenEngines(t *testing.T) {
-	for _, e := range []engines{{"", testcluster.MariaDB}, {"", testcluster.MySQL}, {testcluster.MariaDB, testcluster.MySQL}} {
+	for _, e := range []engines{{"", testcluster.MariaDB}, {"", testcluster.MySQL}, {testcluster.MySQL, testcluster.MariaDB, ""}} {
 		t.Run(e.String(), func(t *testing.T) {
-			p := newPair(t, pairOptions{products: e, rules: e.rules(), schemas: []string{enginesSchema(e, 0), enginesSchema(e, 1)}})
+			p := newEngines(t, e, pairOptions{})
 			for n := range 3 {
 				for i, s := range p.sites {
 					s.exec(crossedInsert(e.columns(i), "things", fmt.Sprintf("%s-%d", s.name, n), n, e[i] == ""))
@@ -133,16 +133,17 @@ func TestEveryTypeCrossesBetweenEngines(t *testing.T) {
 			}
 			p.quiesce(60 * time.Second)
 			// What came from there goes back changed.
-			p.a.exec("UPDATE things SET whole = 1 WHERE id LIKE 'pune%';\n")
-			p.b.exec("UPDATE things SET whole = 2 WHERE id LIKE 'mumbai%';\n")
+			for i, s := range p.sites {
+				s.exec(fmt.Sprintf("UPDATE things SET whole = %d WHERE id LIKE '%s%%';\n", i, siteNames[(i+1)%len(e)]))
+			}
 			p.quiesce(60 * time.Second)
 			p.requireCrossed(e)
 			// A value that was written here and one that came have the same text: who made
-			// the same row at both sites finds no difference.
+			// the same row at all sites finds no difference.
 			for _, s := range p.sites {
 				records := s.query("SELECT kind, older_row, newer_row FROM concord.conflict ORDER BY id")
-				if len(records) != 3 {
-					t.Errorf("%s recorded %q, want the three rows that both made", s.name, records)
+				if len(records) != 3*len(e)*(len(e)-1)/2 {
+					t.Errorf("%s recorded %q, want one for each of the three rows and each two sites that made it", s.name, records)
 				}
 				for _, r := range records {
 					if images := strings.SplitN(r, "|", 3); images[1] != images[2] {
@@ -154,22 +155,45 @@ func TestEveryTypeCrossesBetweenEngines(t *testing.T) {
 	}
 }
 
+// readCrossed reads a column of things as text that every engine gives alike.
+func readCrossed(s *site, c *crossed) []string {
+	s.t.Helper()
+	rows := s.query(crossedRead(c, "things", s.mysql == nil))
+	if c.name == "doc" {
+		rows = documents(s.t, rows)
+	}
+	return rows
+}
+
 // requireCrossed compares every column of things and prints a table of it.
-func (p *pair) requireCrossed(e engines) {
+func (p *mesh) requireCrossed(e engines) {
 	p.t.Helper()
-	table := fmt.Sprintf("%-12s %-18s %-26s %s\n", "column", "at mumbai", "at pune", "values, of both sites, at both sites")
-	left, right := e.columns(0), e.columns(1)
-	for i := range left {
-		a, b := p.a.query(crossedRead(&left[i], "things", e[0] == "")), p.b.query(crossedRead(&right[i], "things", e[1] == ""))
-		if left[i].name == "doc" {
-			a, b = documents(p.t, a), documents(p.t, b)
+	line := func(name string, cells []string, verdict string) string {
+		text := fmt.Sprintf("%-10s", name)
+		for _, c := range cells {
+			text += fmt.Sprintf("%-20s", c)
 		}
-		verdict := fmt.Sprintf("%d equal", len(a))
-		if len(a) != 9 || !reflect.DeepEqual(a, b) {
-			verdict = "DIFFERENT"
-			p.t.Errorf("column %s:\n%q at %s\n%q at %s", left[i].name, a, p.a.name, b, p.b.name)
+		return text + verdict + "\n"
+	}
+	table := line("column", siteNames[:len(e)], "values of all sites, at all sites")
+	for c, column := range e.columns(0) {
+		verdict := ""
+		var types []string
+		var first []string
+		for i, s := range p.sites {
+			here := e.columns(i)[c]
+			types = append(types, here.typeAt(e[i]))
+			rows := readCrossed(s, &here)
+			if i == 0 {
+				first = rows
+				verdict = fmt.Sprintf("%d equal", len(rows))
+			}
+			if len(rows) != 3*len(e)+3 || !reflect.DeepEqual(rows, first) {
+				verdict = "DIFFERENT"
+				p.t.Errorf("column %s:\n%q at %s\n%q at %s", column.name, first, p.sites[0].name, rows, s.name)
+			}
 		}
-		table += fmt.Sprintf("%-12s %-18s %-26s %s\n", left[i].name, left[i].typeAt(e[0]), right[i].typeAt(e[1]), verdict)
+		table += line(column.name, types, verdict)
 	}
 	p.t.Logf("%s\n%s", e, table)
 	for _, s := range p.sites {
@@ -212,7 +236,7 @@ func documents(t *testing.T, rows []string) []string {
 func crossing(t *testing.T, postgres, mariadb, rules string) *pair {
 	t.Helper()
 	return newPair(t, pairOptions{
-		products: [2]testcluster.Product{"", testcluster.MariaDB},
+		products: engines{"", testcluster.MariaDB},
 		schema:   "CREATE TABLE marker (id varchar(60) PRIMARY KEY);\n" + postgres,
 		mysql:    "CREATE TABLE marker (id varchar(60) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin PRIMARY KEY);\n" + mariadb,
 		rules:    rules + "[[table]]\nmatch = \"public.marker\"\nnames = { pune = \"shop.marker\" }\n",

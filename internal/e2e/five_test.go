@@ -10,7 +10,7 @@ import (
 // are killed and lines cut: all end with the same rows, every transaction at each once,
 // and each site tells how far it is behind every other.
 func TestFiveSitesConverge(t *testing.T) {
-	m := newMesh(t, 5, pairOptions{versions: [2]int{15, 18}, schema: loadSchema + onceSchema + "ALTER TABLE accounts REPLICA IDENTITY FULL;",
+	m := newMesh(t, 5, pairOptions{versions: []int{15, 18}, schema: loadSchema + onceSchema + "ALTER TABLE accounts REPLICA IDENTITY FULL;",
 		rules: "[[table]]\nmatch = \"public.accounts\"\ncolumns = { balance = \"sum\", \"*\" = \"last_write_wins\" }\n\n[[table]]\nmatch = \"public.*\"\n"})
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)

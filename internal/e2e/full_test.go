@@ -28,7 +28,7 @@ func (s *site) fill(from, n int) {
 // says so with the remedy, the database holds its log; when the peer comes back all of
 // it arrives.
 func TestStreamFull(t *testing.T) {
-	p := newPair(t, pairOptions{versions: [2]int{18, 15}, schema: fullSchema, defaults: `stream_max_bytes = "1MB"`})
+	p := newPair(t, pairOptions{versions: []int{18, 15}, schema: fullSchema, defaults: `stream_max_bytes = "1MB"`})
 	p.a.start()
 	p.b.start()
 	p.quiesce(60 * time.Second)
@@ -82,7 +82,7 @@ func (p *pair) staysFull(long time.Duration) {
 // settle what the other holds. A greater limit, which the status names as the remedy,
 // lets both go on, and nothing is lost.
 func TestBothStreamsFull(t *testing.T) {
-	p := newPair(t, pairOptions{versions: [2]int{15, 18}, schema: fullSchema, defaults: `stream_max_bytes = "1MB"`})
+	p := newPair(t, pairOptions{versions: []int{15, 18}, schema: fullSchema, defaults: `stream_max_bytes = "1MB"`})
 	p.a.start()
 	p.b.start()
 	p.quiesce(60 * time.Second)

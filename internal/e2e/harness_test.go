@@ -66,11 +66,11 @@ type pair struct {
 var siteNames = []string{"mumbai", "pune", "delhi", "chennai", "kolkata"}
 
 type pairOptions struct {
-	versions [2]int                 // of PostgreSQL, in turns; 15 and 15 by default
-	products [2]testcluster.Product // of a MySQL server instead, in turns
-	faketime [2]string              // e.g. "+10m"
-	rules    string                 // [[table]] sections; all of public by default
-	defaults string                 // lines of [defaults]
+	versions []int    // of PostgreSQL, in turns; 15 by default
+	products engines  // of a MySQL server instead, in turns
+	faketime []string // e.g. "+10m", in turns
+	rules    string   // [[table]] sections; all of public by default
+	defaults string   // lines of [defaults]
 	schema   string
 	mysql    string            // the schema of MySQL servers, in the database shop
 	schemas  []string          // instead of both: site by site
@@ -78,6 +78,14 @@ type pairOptions struct {
 	settings map[string]string
 	nats     bool   // each site's bus is a NATS server of its operator
 	role     string // the agents connect as this role, made by what init --grants prints; "": a superuser
+}
+
+// turn is what the list has for the i-th site; nothing where it is empty.
+func turn[T any](list []T, i int) (t T) {
+	if len(list) > 0 {
+		t = list[i%len(list)]
+	}
+	return t
 }
 
 const defaultRules = "[[table]]\nmatch = \"public.*\"\n"
@@ -103,7 +111,7 @@ func newMesh(t *testing.T, n int, o pairOptions) *mesh {
 	for i, name := range siteNames[:n] {
 		s := &site{t: t, name: name, bus: freeAddr(t), config: filepath.Join(dir, name+".toml")}
 		schema := o.schema
-		if o.products[i%2] != "" {
+		if turn(o.products, i) != "" {
 			s.serveMySQL(o, i)
 			schema = o.mysql
 		} else {
@@ -144,11 +152,11 @@ func newMesh(t *testing.T, n int, o pairOptions) *mesh {
 // servePostgres starts the site's server, with an empty database shop.
 func (s *site) servePostgres(o pairOptions, i int) {
 	s.t.Helper()
-	version := o.versions[i%2]
+	version := turn(o.versions, i)
 	if version == 0 {
 		version = 15
 	}
-	s.cluster = testcluster.Own(s.t, testcluster.Options{Version: version, Settings: o.settings, Faketime: o.faketime[i%2]})
+	s.cluster = testcluster.Own(s.t, testcluster.Options{Version: version, Settings: o.settings, Faketime: turn(o.faketime, i)})
 	if err := s.cluster.CreateDatabase(s.t.Context(), "shop"); err != nil {
 		s.t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 // agents start again one by one, under load. The streams still hold everything, so the
 // new site fills from them, and writes itself.
 func TestASiteIsAddedToThreeThatRun(t *testing.T) {
-	o := pairOptions{versions: [2]int{15, 18}, schema: loadSchema + onceSchema}
+	o := pairOptions{versions: []int{15, 18}, schema: loadSchema + onceSchema}
 	m := newMesh(t, 4, o)
 	all := m.sites
 	dir := filepath.Dir(all[0].config)

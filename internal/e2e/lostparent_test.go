@@ -12,7 +12,7 @@ import (
 // there again.
 func TestALostParentIsTheSameEverywhereAndDoctorFindsIt(t *testing.T) {
 	p := newPair(t, pairOptions{
-		versions: [2]int{15, 18},
+		versions: []int{15, 18},
 		schema: `CREATE TABLE marker (id text PRIMARY KEY);
 			CREATE TABLE orders (id int PRIMARY KEY, v text);
 			CREATE TABLE lines (id int PRIMARY KEY, order_id int REFERENCES orders ON DELETE CASCADE, v text);

@@ -21,7 +21,7 @@ func TestKeysThatACollationHoldsEqualAreDecided(t *testing.T) {
 		{testcluster.MariaDB, "utf8mb4_uca1400_ai_ci", [][2]string{{"é", "E"}, {"straße", "STRASSE "}}},
 	} {
 		t.Run(c.collation, func(t *testing.T) {
-			p := newPair(t, pairOptions{products: [2]testcluster.Product{c.product, c.product}, rules: mysqlRules,
+			p := newPair(t, pairOptions{products: engines{c.product, c.product}, rules: mysqlRules,
 				mysql: fmt.Sprintf("CREATE TABLE marker (id varchar(60) PRIMARY KEY);\n"+
 					"CREATE TABLE word (id varchar(40) COLLATE %[1]s PRIMARY KEY, site varchar(10));\n"+
 					"CREATE TABLE person (id int PRIMARY KEY, name varchar(40) COLLATE %[1]s UNIQUE, site varchar(10));\n", c.collation)})

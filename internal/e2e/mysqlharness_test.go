@@ -12,7 +12,7 @@ import (
 // serveMySQL starts the site's server, with an empty database shop.
 func (s *site) serveMySQL(o pairOptions, i int) {
 	s.t.Helper()
-	s.mysql = testcluster.OwnMySQL(s.t, testcluster.MySQLOptions{Product: o.products[i%2], Settings: o.settings, Faketime: o.faketime[i%2]})
+	s.mysql = testcluster.OwnMySQL(s.t, testcluster.MySQLOptions{Product: turn(o.products, i), Settings: o.settings, Faketime: turn(o.faketime, i)})
 	s.dsn = s.mysql.DSN("shop")
 	c, err := client.Connect(s.mysql.Addr(), "root", "", "")
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 func TestAnOperatorOfMySQLServers(t *testing.T) {
 	for _, product := range testcluster.Products(t) {
 		t.Run(string(product), func(t *testing.T) {
-			p := newPair(t, pairOptions{products: [2]testcluster.Product{product, product}, role: "concord",
+			p := newPair(t, pairOptions{products: engines{product, product}, role: "concord",
 				mysql: mysqlSchema + "CREATE TABLE small (id int PRIMARY KEY, v varchar(40));\n", rules: mysqlRules})
 			p.b.exec("ALTER TABLE small ADD CONSTRAINT never CHECK (v <> 'no')")
 			for _, s := range p.sites {

@@ -16,7 +16,7 @@ func TestLeastPrivilegeOnMySQL(t *testing.T) {
 	// The two products have no way in common to compare texts without case.
 	keys := strings.NewReplacer("varchar(60) PRIMARY", "varchar(60) COLLATE utf8mb4_bin PRIMARY", "varchar(40) PRIMARY", "varchar(40) COLLATE utf8mb4_bin PRIMARY")
 	p := newPair(t, pairOptions{
-		products: [2]testcluster.Product{testcluster.MariaDB, testcluster.MySQL}, mysql: keys.Replace(mysqlSchema), rules: mysqlRules,
+		products: engines{testcluster.MariaDB, testcluster.MySQL}, mysql: keys.Replace(mysqlSchema), rules: mysqlRules,
 	})
 	for _, s := range p.sites {
 		p.grantMySQL(s, "concord_agent")

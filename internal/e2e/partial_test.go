@@ -12,7 +12,7 @@ import (
 // of the large value, waits for its row: its origin publishes it again, and every site ends
 // with it whole. No trigger fires for that, and nothing is left parked.
 func TestARowThatTheLogLacksIsPublishedAgain(t *testing.T) {
-	m := newMesh(t, 3, pairOptions{versions: [2]int{15, 18}, schema: `CREATE TABLE marker (id text PRIMARY KEY);
+	m := newMesh(t, 3, pairOptions{versions: []int{15, 18}, schema: `CREATE TABLE marker (id text PRIMARY KEY);
 		CREATE TABLE docs (id int PRIMARY KEY, small text, big text, raw bytea, tags text[], note char(6000), twice int GENERATED ALWAYS AS (id * 2) STORED);
 		ALTER TABLE docs ALTER big SET STORAGE EXTERNAL, ALTER raw SET STORAGE EXTERNAL, ALTER tags SET STORAGE EXTERNAL, ALTER note SET STORAGE EXTERNAL;
 		CREATE TABLE fired (n int PRIMARY KEY);

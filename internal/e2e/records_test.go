@@ -88,7 +88,7 @@ func writeAnything(ctx context.Context, conn *pgx.Conn, who string, n int64, r *
 func TestConflictsAreRecordedTheSameAtEachSite(t *testing.T) {
 	for _, n := range []int{2, 3} {
 		t.Run(fmt.Sprintf("%d sites", n), func(t *testing.T) {
-			m := newMesh(t, n, pairOptions{versions: [2]int{15, 18}, schema: recordsSchema, rules: recordsRules, files: map[string]string{"odd.star": oddRules}})
+			m := newMesh(t, n, pairOptions{versions: []int{15, 18}, schema: recordsSchema, rules: recordsRules, files: map[string]string{"odd.star": oddRules}})
 			seed := uint64(time.Now().UnixNano())
 			t.Logf("seed %d", seed)
 			var all []*writers

@@ -63,7 +63,7 @@ match = "public.*"
 // same order at three sites, under load, with kills and cuts: all end equal. Rules that
 // fail park the change at every site that has to decide, with the place in the file.
 func TestOddResolversDecideAlike(t *testing.T) {
-	m := newMesh(t, 3, pairOptions{versions: [2]int{15, 18}, schema: resolverSchema, rules: resolverTables, files: map[string]string{"odd.star": oddRules}})
+	m := newMesh(t, 3, pairOptions{versions: []int{15, 18}, schema: resolverSchema, rules: resolverTables, files: map[string]string{"odd.star": oddRules}})
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	var all []*writers

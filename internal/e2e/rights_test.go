@@ -10,7 +10,7 @@ import (
 // more: conflicts in both directions, a truncate, a large transaction, a parked change
 // that a person applies as the same role, and doctor has no complaint.
 func TestLeastPrivilege(t *testing.T) {
-	p := newPair(t, pairOptions{versions: [2]int{18, 15}, schema: loadSchema, role: "concord agent"})
+	p := newPair(t, pairOptions{versions: []int{18, 15}, schema: loadSchema, role: "concord agent"})
 	for _, s := range []*site{p.a, p.b} {
 		if got := s.one("SELECT rolsuper::text || rolcreaterole || rolcreatedb || rolbypassrls FROM pg_roles WHERE rolname = 'concord agent'"); got != "falsefalsefalsefalse" {
 			t.Fatalf("%s: the role is more than it should be: %s", s.name, got)

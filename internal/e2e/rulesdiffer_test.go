@@ -19,7 +19,7 @@ def status(older, newer, base):
 // with the reason; status, metrics and doctor name peer and table; all other tables go
 // on. With one script again what is parked is settled by a person, and both end equal.
 func TestConflictsWaitWhileRulesDiffer(t *testing.T) {
-	p := newPair(t, pairOptions{versions: [2]int{15, 18}, files: map[string]string{"orders.star": orderRules},
+	p := newPair(t, pairOptions{versions: []int{15, 18}, files: map[string]string{"orders.star": orderRules},
 		schema: `CREATE TABLE marker (id text PRIMARY KEY);
 			CREATE TABLE orders (id int PRIMARY KEY, status text NOT NULL);
 			ALTER TABLE orders REPLICA IDENTITY FULL;

@@ -10,7 +10,7 @@ import (
 // enumerations and the NOT NULLs of its table.
 func TestDoctorSaysWhereRulesAndTablesDoNotFit(t *testing.T) {
 	p := newPair(t, pairOptions{
-		versions: [2]int{15, 18},
+		versions: []int{15, 18},
 		schema: `CREATE TYPE state AS ENUM ('new', 'paid', 'shipped');
 			CREATE TABLE stock (id int PRIMARY KEY, on_hand int NOT NULL, price money, weight real, tags text, spot point);
 			CREATE TABLE orders (id uuid PRIMARY KEY, state state NOT NULL, note varchar(40));

@@ -11,21 +11,21 @@ import (
 // servers are those of a pair that is written at both sides by a load: PostgreSQL in
 // some versions, or other products.
 type servers struct {
-	versions [2]int
+	versions []int
 	products engines
 }
 
 var (
-	postgres15 = servers{versions: [2]int{15, 15}}
-	postgres18 = servers{versions: [2]int{18, 18}}
+	postgres15 = servers{versions: []int{15, 15}}
+	postgres18 = servers{versions: []int{18, 18}}
 	mariaDB    = servers{products: engines{testcluster.MariaDB, testcluster.MariaDB}}
 	mySQL      = servers{products: engines{testcluster.MySQL, testcluster.MySQL}}
-	mixed      = servers{versions: [2]int{18}, products: engines{"", testcluster.MariaDB}}
+	mixed      = servers{versions: []int{18}, products: engines{"", testcluster.MariaDB}}
 )
 
 func (s servers) String() string {
 	name := s.products.String()
-	if s.versions[0] != 0 {
+	if s.versions != nil {
 		name = strings.Replace(name, "postgres", fmt.Sprintf("postgres %d", s.versions[0]), 1)
 	}
 	return name
@@ -50,18 +50,18 @@ func (s servers) pair(t *testing.T, o pairOptions) *pair {
 	o.versions, o.products = s.versions, s.products
 	o.rules = "[[table]]\nmatch = \"public.*\"\n"
 	switch {
-	case s.products[0] != "":
+	case turn(s.products, 0) != "":
 		o.rules = mysqlRules
-	case s.products[1] != "":
+	case turn(s.products, 1) != "":
 		o.rules += "names = { pune = \"shop.*\" }\n"
 	}
 	postgres, others := loadSchema+onceSchema, mysqlLoadSchema
-	if s.products[0] != s.products[1] { // texts are as long as at the other site, and keys compare alike
+	if !s.products.alike() { // texts are as long as at the other site, and keys compare alike
 		postgres = strings.NewReplacer("id text PRIMARY", "id varchar(60) PRIMARY", "site text,", "site varchar(20),").Replace(postgres)
 		others = strings.NewReplacer(" text", " longtext", "varchar(20)", "varchar(20) "+binaryText(false), "varchar(60)", "varchar(60) "+binaryText(false)).Replace(others)
 	}
-	for _, product := range s.products {
-		schema := postgres
+	for i := range 2 {
+		schema, product := postgres, turn(s.products, i)
 		if product != "" {
 			schema = strings.ReplaceAll(others, "binary_of_product", byteCollations[product])
 		}

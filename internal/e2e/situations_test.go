@@ -12,7 +12,7 @@ import (
 // A column that only one side has stops its table, with a message that names it;
 // the other tables go on, and when the column exists the table catches up by itself.
 func TestMissingColumnHoldsOneTable(t *testing.T) {
-	p := newPair(t, pairOptions{versions: [2]int{15, 18}, schema: loadSchema})
+	p := newPair(t, pairOptions{versions: []int{15, 18}, schema: loadSchema})
 	p.a.start()
 	p.b.start()
 	p.quiesce(60 * time.Second)

@@ -9,7 +9,7 @@ import (
 // Capture and apply of each site run as two processes; kill -9 of each of the four at
 // random moments under conflicting load: equal, nothing twice, nothing missing.
 func TestSplitRoles(t *testing.T) {
-	p := newPair(t, pairOptions{versions: [2]int{15, 18}, schema: loadSchema + onceSchema})
+	p := newPair(t, pairOptions{versions: []int{15, 18}, schema: loadSchema + onceSchema})
 	var all []*process
 	for _, s := range []*site{p.a, p.b} {
 		all = append(all, s.agent("capture at "+s.name, "--role", "capture"), s.agent("apply at "+s.name, "--role", "apply"))

@@ -12,7 +12,7 @@ import (
 // says so, and takes over when the first is killed, ends, or loses the database
 // session that made it the leader. The site's stream never has two writers at once.
 func TestStandbyTakesOver(t *testing.T) {
-	p := newPair(t, pairOptions{versions: [2]int{15, 18}, schema: loadSchema + onceSchema, nats: true})
+	p := newPair(t, pairOptions{versions: []int{15, 18}, schema: loadSchema + onceSchema, nats: true})
 	first, second := p.a.process, p.a.agent("second agent of mumbai")
 	first.start()
 	p.b.start()

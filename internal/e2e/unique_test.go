@@ -40,7 +40,7 @@ match = "public.*"
 // Two sites take one value of a unique key while the line is cut: both end with the
 // same rows, one of which has the value, and a record of what met.
 func TestATakenValueIsSettledAlike(t *testing.T) {
-	p := newPair(t, pairOptions{versions: [2]int{15, 18}, schema: uniqueSchema, rules: uniqueRules})
+	p := newPair(t, pairOptions{versions: []int{15, 18}, schema: uniqueSchema, rules: uniqueRules})
 	p.a.start()
 	p.b.start()
 	p.a.exec(`
@@ -108,7 +108,7 @@ func TestATakenValueIsSettledAlike(t *testing.T) {
 // A unique index whose values cannot be told from a row is the database's to judge: what
 // it refuses is parked, with the index named, and nothing is lost.
 func TestAnOddIndexParksWhatItRefuses(t *testing.T) {
-	p := newPair(t, pairOptions{versions: [2]int{15, 18}, schema: uniqueSchema, rules: uniqueRules})
+	p := newPair(t, pairOptions{versions: []int{15, 18}, schema: uniqueSchema, rules: uniqueRules})
 	p.a.start()
 	p.b.start()
 	p.quiesce(60 * time.Second)
@@ -134,7 +134,7 @@ func TestAnOddIndexParksWhatItRefuses(t *testing.T) {
 func TestTakenNamesUnderLoad(t *testing.T) {
 	for _, n := range []int{2, 3} {
 		t.Run(fmt.Sprintf("%d sites", n), func(t *testing.T) {
-			m := newMesh(t, n, pairOptions{versions: [2]int{15, 18}, schema: uniqueSchema, rules: uniqueRules})
+			m := newMesh(t, n, pairOptions{versions: []int{15, 18}, schema: uniqueSchema, rules: uniqueRules})
 			seed := uint64(time.Now().UnixNano())
 			t.Logf("seed %d", seed)
 			var all []*writers

@@ -11,7 +11,7 @@ import (
 // settled it and the table logs whole rows, the next conflict is decided.
 func TestRulesThatLackTheRowBeforePark(t *testing.T) {
 	p := newPair(t, pairOptions{
-		versions: [2]int{15, 18},
+		versions: []int{15, 18},
 		schema: `CREATE TABLE marker (id text PRIMARY KEY);
 			CREATE TABLE words (id int PRIMARY KEY, v text);
 			CREATE TABLE stock (id int PRIMARY KEY, n int);
