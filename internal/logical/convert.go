@@ -25,7 +25,11 @@ func Convert(text string, from, to Type) (string, error) {
 	}
 	out, ok := convert(text, from, to)
 	if !ok {
-		return "", fmt.Errorf("converting a value of %s (%s) to %s (%s): it %w", from.Name, from.Engine, to.Name, to.Engine, errNone)
+		err := fmt.Errorf("converting a value of %s (%s) to %s (%s): it %w", from.Name, from.Engine, to.Name, to.Engine, errNone)
+		if which := Pair(from, to, false).Reason; which != "" {
+			err = fmt.Errorf("%w; without one are: %s", err, which)
+		}
+		return "", err
 	}
 	return out, nil
 }

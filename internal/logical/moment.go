@@ -26,6 +26,9 @@ func toMoment(text string, from, to Type) (string, bool) {
 			return "", false
 		}
 	}
+	if _, err := time.Parse(time.TimeOnly, clock); err != nil { // a BC at its end, for one
+		return "", false
+	}
 	clock, ok = fraction(clock, to)
 	return day + " " + clock, ok
 }

@@ -96,6 +96,7 @@ that differ. An agent converts values as they arrive from a site of another engi
 
 - **NULL and the empty text** are two values everywhere.
 - **Keys** of texts must be compared in one way at both: byte by byte, without trailing spaces, or by a collation that both have (general_ci, unicode_ci, unicode_520_ci, latin1_swedish_ci). Other collations without case differ between engines in what they hold equal, so such a key is refused.
+- **Labels**: an enumeration with a label that the other lacks holds its table back until both have it; where the labels of the origin are not known, as PostgreSQL's, the row that has the label is parked.
 - **Moments**: ` + "`timestamp with time zone`" + ` goes with MySQL's TIMESTAMP, or with a DATETIME that is read and written in UTC. ` + "`timestamp`" + ` goes with DATETIME and never with TIMESTAMP.
 - **Character sets**: a character that a column's character set does not have is refused by its server.
 - **A UUID in BINARY(16)** has its bytes in the order in which they are written.
