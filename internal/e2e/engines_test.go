@@ -86,18 +86,19 @@ match = "public.*"
 %[3]s
 `
 
-// rules gives the tables of servers that are no PostgreSQL their names.
 func (e engines) rules() string {
-	line := func(table string) string {
-		var at []string
-		for i, p := range e {
-			if p != "" {
-				at = append(at, fmt.Sprintf("%s = \"shop.%s\"", siteNames[i], table))
-			}
+	return fmt.Sprintf(enginesRules, e.names("counters"), e.names("things"), e.names("*"))
+}
+
+// names gives the table of servers that are no PostgreSQL its name.
+func (e engines) names(table string) string {
+	var at []string
+	for i, p := range e {
+		if p != "" {
+			at = append(at, fmt.Sprintf("%s = \"shop.%s\"", siteNames[i], table))
 		}
-		return "names = { " + strings.Join(at, ", ") + " }"
 	}
-	return fmt.Sprintf(enginesRules, line("counters"), line("things"), line("*"))
+	return "names = { " + strings.Join(at, ", ") + " }"
 }
 
 // enginesLoad writes at one site until it is told to end.
