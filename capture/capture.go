@@ -68,7 +68,8 @@ const (
 	Standby   State = "standby"
 	Full      State = "stream_full"
 	Retrying  State = "retrying"
-	Stopped   State = "stopped" // needs a person; tried again now and then
+	NeedsCopy State = "needs_copy" // the database's log does not continue what was published
+	Stopped   State = "stopped"    // needs a person, as NeedsCopy does; both are tried again now and then
 )
 
 // Status is a snapshot of an Agent.
@@ -179,7 +180,9 @@ func (a *Agent) classify(err error, next time.Duration) (State, time.Duration) {
 		return Standby, time.Second
 	case errors.Is(err, change.ErrStreamFull):
 		return Full, time.Second
-	case errors.Is(err, change.ErrNeedsCopy), errors.Is(err, change.ErrRefused), errors.Is(err, change.ErrClock):
+	case errors.Is(err, change.ErrNeedsCopy):
+		return NeedsCopy, 5 * time.Second
+	case errors.Is(err, change.ErrRefused), errors.Is(err, change.ErrClock):
 		return Stopped, 5 * time.Second
 	}
 	return Retrying, next

@@ -111,7 +111,7 @@ func TestKillDatabase(t *testing.T) {
 
 // The line between the sites is cut and mended again and again under load.
 func TestCutBus(t *testing.T) {
-	for _, on := range []servers{postgres15, mariaDB, mySQL} {
+	for _, on := range []servers{postgres15, mariaDB, mySQL, mixed} {
 		t.Run(on.String(), func(t *testing.T) {
 			p := on.pair(t, pairOptions{})
 			p.a.start()
@@ -139,7 +139,7 @@ func TestCutBus(t *testing.T) {
 // The peer's database is stopped under load: the origin's log is released all the
 // same (the relay keeps storing), lag tells the truth, and it catches up by itself.
 func TestPeerDatabaseDown(t *testing.T) {
-	for _, on := range []servers{postgres15, mariaDB, mySQL} {
+	for _, on := range []servers{postgres15, mariaDB, mySQL, mixed} {
 		t.Run(on.String(), func(t *testing.T) {
 			p := on.pair(t, pairOptions{})
 			p.a.start()
@@ -190,7 +190,7 @@ func (s *site) logGoes() {
 // The whole peer site is gone: the origin's stream holds what it needs, the link
 // never shows lag 0, nothing is lost when it returns.
 func TestPeerSiteDown(t *testing.T) {
-	for _, on := range []servers{postgres15, mariaDB, mySQL} {
+	for _, on := range []servers{postgres15, mariaDB, mySQL, mixed} {
 		t.Run(on.String(), func(t *testing.T) {
 			p := on.pair(t, pairOptions{})
 			p.a.start()

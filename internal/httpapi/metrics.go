@@ -133,7 +133,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 }
 
 var (
-	captureStates = []string{"starting", "streaming", "standby", "stream_full", "retrying", "stopped", "elsewhere"}
+	captureStates = []string{"starting", "streaming", "standby", "stream_full", "retrying", "stopped", "needs_copy", "elsewhere"}
 	linkStates    = []string{"connecting", "streaming", "catching_up", "retrying", "standby", "waiting", "stopped", "needs_copy", "unreachable", "full", "rewound", "refused"}
 )
 
