@@ -435,12 +435,18 @@ func (l *Link) dispatch(ctx context.Context, works <-chan *work, c Checkpoint) e
 			if err != nil {
 				return errors.Join(g.Wait(), err)
 			}
+			// Until the link has room for it the group holds up nobody who is at work: of two
+			// links each could wait for what the next group of the other has reserved.
+			l.agent.keys.waitsFor(grp.token, true)
 			mine, before := make(chan struct{}), turn
 			turn = mine
 			from := previous
 			previous = grp.last().Seq
 			g.Go(func() error {
 				defer release()
+				if err := l.agent.keys.begins(gctx, grp); err != nil {
+					return err
+				}
 				if err := l.settle(gctx, grp, from, before); err != nil {
 					return err
 				}

@@ -26,8 +26,8 @@ type reservations struct {
 // token is one holder of reservations.
 type token struct {
 	owner change.Site // its link
-	// waits for its turn to add keys: it has no transaction open, and decides anew when it
-	// goes on. So its keys may be added to those of whose turn it is.
+	// waits for its turn to add keys, or for its link to be free: it has no transaction open,
+	// and decides anew when it goes on. So its keys may be added to those of another.
 	waits bool
 }
 
@@ -182,6 +182,33 @@ func (r *reservations) waitsFor(t *token, waits bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	t.waits = waits
+}
+
+// begins ends the waiting of a group that was reserved before it could start: others may
+// have added its keys to theirs meanwhile, and must have given them back.
+func (r *reservations) begins(ctx context.Context, g *group) error {
+	if g.token == nil { // it holds everything
+		return nil
+	}
+	stop := context.AfterFunc(ctx, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.freed.Broadcast()
+	})
+	defer stop()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	shared := func(k conflict.Key) bool {
+		return slices.ContainsFunc(r.held[k], func(t *token) bool { return t.owner != g.token.owner })
+	}
+	for slices.ContainsFunc(g.reserves(), shared) {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		r.freed.Wait()
+	}
+	g.token.waits = false
+	return nil
 }
 
 // turn waits until nobody else adds keys, and says that t may. t, which may be nil, holds
